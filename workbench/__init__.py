@@ -1,0 +1,35 @@
+"""The workbench: from raw data to an explained, paid-for deployment.
+
+Names below are imported where they live when they are first used, so that `import workbench`
+costs nothing and a stage pays only for what it uses.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Columns": "workbench.training.columns",
+    "Examples": "workbench.data.examples",
+    "Facts": "workbench.data.tables",
+    "MLP": "workbench.training.columns",
+    "Report": "workbench.training.evaluation",
+    "Served": "workbench.training.served",
+    "Tables": "workbench.data.tables",
+    "calendar": "workbench.training.columns",
+    "columns_of": "workbench.training.served",
+    "served": "workbench.training.served",
+    "Column": "workbench.core.records",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'workbench' has no attribute '{name}'")
+    value = getattr(import_module(_HOMES[name]), name)  # dynamic: _HOMES is read by fingerprints
+    globals()[name] = value  # dynamic: caches the same value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

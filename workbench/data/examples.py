@@ -1,0 +1,119 @@
+"""The one table that learning sees: a row per decision, as known at that time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from workbench.core.errors import DataError, did_you_mean
+from workbench.core.files import read_json, write_json
+from workbench.core.records import Role, Task
+from workbench.data.engine import write_parquet
+
+SIDES = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the columns of an example table mean; `examples.json` beside the data.
+
+    known_at: column with the time at which the label was known, when labels arrive late.
+    slices: columns by whose values the evaluation is broken down.
+    """
+
+    key: tuple[str, ...]
+    roles: dict[str, Role]
+    task: Task = "none"
+    target: str | None = None
+    time: str | None = None
+    group: str | None = None
+    known_at: str | None = None
+    origin: str = ""
+    slices: tuple[str, ...] = ()
+
+
+@dataclass
+class Examples:
+    """What `label` returns: an Ibis table and the meaning of its columns.
+
+    key: column or columns that name a decision. time: when it was taken. group: what must not be
+    torn apart by a split. target: the label; origin: who gave it; confidence: column with a
+    number in 0..1, all 1 when not given. roles: the features, and only they reach the model.
+    """
+
+    table: Any
+    key: str | Sequence[str]
+    roles: dict[str, Role]
+    target: str | None = None
+    task: Task = "none"
+    time: str | None = None
+    group: str | None = None
+    known_at: str | None = None
+    origin: str = ""
+    confidence: str | None = None
+    slices: Sequence[str] = field(default_factory=tuple)
+
+    def spec(self) -> Spec:
+        """Return the checked meaning of the columns; DataError names a column that is not there."""
+        keys = (self.key,) if isinstance(self.key, str) else tuple(self.key)
+        named = [*keys, *self.roles, *self.slices]
+        named += [c for c in (self.target, self.time, self.group, self.known_at) if c]
+        for column in named:
+            if column not in self.table.columns:
+                raise DataError(
+                    f"`label` names column '{column}', which its table does not have."
+                    f"{did_you_mean(column, self.table.columns)}"
+                )
+        if self.target in self.roles:
+            raise DataError(f"The target '{self.target}' is also a feature: the model would see it.")
+        if self.task in ("binary", "multiclass", "regression") and not self.target:
+            raise DataError(f"Task {self.task} needs a `target` column.")
+        return Spec(
+            key=keys, roles=dict(self.roles), task=self.task, target=self.target, time=self.time,
+            group=self.group, known_at=self.known_at, origin=self.origin,
+            slices=tuple(self.slices),
+        )
+
+    def write(self, folder: Path) -> Spec:
+        """Write `examples.parquet` and `examples.json` to `folder`."""
+        import ibis
+
+        spec = self.spec()
+        sure = self.table[self.confidence] if self.confidence else ibis.literal(1.0)
+        names = dict.fromkeys(
+            [*spec.key, *(c for c in (spec.time, spec.group, spec.target, spec.known_at) if c),
+             *spec.roles, *spec.slices]
+        )
+        table = self.table.select(*names, label_confidence=sure.cast("float32"))
+        order = [c for c in (spec.time,) if c] + [k for k in spec.key if k != spec.time]
+        write_parquet(table, folder / "examples.parquet", order)
+        write_json(folder / "examples.json", spec)
+        return spec
+
+
+def read_spec(folder: Path) -> Spec:
+    """Read `examples.json`."""
+    try:
+        return read_json(folder / "examples.json", Spec)
+    except msgspec.ValidationError as error:
+        raise DataError(f"{folder / 'examples.json'} is damaged: {error}.") from None
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Examples after the split: Ibis tables `train`, `valid` and `test`, and their meaning."""
+
+    spec: Spec
+    train: Any
+    valid: Any
+    test: Any
+
+
+def read_sides(folder: Path, backend: Any) -> Sides:
+    """Open what the split stage left."""
+    tables = {side: backend.read_parquet(folder / f"{side}.parquet") for side in SIDES}
+    return Sides(spec=read_spec(folder), **tables)

@@ -1,0 +1,75 @@
+"""Dividing examples into train, valid and test, so that unchanged rows never change side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workbench.core.errors import DataError
+from workbench.core.params import Split
+from workbench.data.examples import Spec
+
+if TYPE_CHECKING:
+    import ibis
+
+SIDE = "side"
+
+
+def assign(table: ibis.Table, spec: Spec, split: Split) -> tuple[ibis.Table, dict[str, Any]]:
+    """Return `table` with a column `side` (train, valid, test or gap), and what was decided.
+
+    By time, the borders are moments, so later data cannot move a row to an earlier side unless
+    the borders themselves move. By group or hash, a row's side is a function of its key alone.
+    """
+    return _by_time(table, spec, split) if split.by == "time" else _by_hash(table, spec, split)
+
+
+def _by_time(table: ibis.Table, spec: Spec, split: Split) -> tuple[ibis.Table, dict[str, Any]]:
+    import ibis
+
+    if not spec.time:
+        raise DataError(
+            "A split by time needs `time=` in the Examples of `label`.",
+            fix="name the time column, or use `by: group` or `by: hash`",
+        )
+    moment = table[spec.time].cast("timestamp").epoch_seconds()
+    places = table.aggregate(
+        valid=moment.quantile(1 - split.test_fraction - split.valid_fraction),
+        test=moment.quantile(1 - split.test_fraction),
+    ).execute().iloc[0]
+    valid_s, test_s = int(places["valid"]), int(places["test"])
+    gap_s = int(split.gap_days * 86_400)
+    side = ibis.cases(
+        (moment < valid_s - gap_s, "train"),
+        (moment < valid_s, "gap"),
+        (moment < test_s - gap_s, "valid"),
+        (moment < test_s, "gap"),
+        else_="test",
+    )
+    return table.mutate(**{SIDE: side}), {
+        "by": "time", "valid_from_s": valid_s, "test_from_s": test_s, "gap_s": gap_s,
+    }
+
+
+def _by_hash(table: ibis.Table, spec: Spec, split: Split) -> tuple[ibis.Table, dict[str, Any]]:
+    import ibis
+
+    if split.by == "group" and not spec.group:
+        raise DataError(
+            "A split by group needs `group=` in the Examples of `label`.",
+            fix="name the group column, or use `by: hash`",
+        )
+    columns = [spec.group] if split.by == "group" and spec.group else list(spec.key)
+    word = ibis.literal(split.salt)
+    for column in columns:
+        word = word + "\x1f" + table[column].cast("string").fill_null("")
+    # MD5 is the same in every engine and release; its hexadecimal digits compare as text.
+    place = word.hexdigest("md5")
+    test_below = _digits(split.test_fraction)
+    valid_below = _digits(split.test_fraction + split.valid_fraction)
+    side = ibis.cases((place < test_below, "test"), (place < valid_below, "valid"), else_="train")
+    return table.mutate(**{SIDE: side}), {"by": split.by, "columns": columns, "salt": split.salt}
+
+
+def _digits(fraction: float) -> str:
+    """First hexadecimal digits of the number at `fraction` of the range of a hash."""
+    return f"{min(int(fraction * 16**8), 16**8 - 1):08x}"

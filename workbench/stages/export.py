@@ -1,0 +1,117 @@
+"""export: what was trained becomes a bundle, and is shown to answer as it was trained."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import load_file
+
+from workbench.core.errors import BundleError
+from workbench.core.files import read_json, write_json
+from workbench.core.params import Serve, Train
+from workbench.core.records import VERSION, Signature
+from workbench.data.fitted import Fitted, arrays
+from workbench.data.tables import read_tables
+from workbench.serving.session import Bundle
+from workbench.stages.frame import opened
+from workbench.storage.bundle import seal
+from workbench.training.batches import Batches, tensors
+from workbench.training.export import export_onnx
+from workbench.training.served import Served, default_served
+
+PARITY = 1e-4
+EXAMPLE_ROWS = 2
+
+
+def run(pipeline: str) -> None:
+    """Write the bundle, then compare it with the torch module on the whole test side."""
+    with opened("export", pipeline, Serve, after=("clean", "split", "train")) as stage:
+        trained = stage.input("train")
+        settings = stage.other_part(Train)
+        torch.set_num_threads(settings.threads)
+        fitted = read_json(trained / "fitted.json", Fitted)
+        summary = read_json(trained / "summary.json")
+        model = stage.notebook.model(settings, fitted)
+        model.load_state_dict(load_file(trained / "model.safetensors"))
+        model.eval()
+        test = pq.read_table(stage.input("split") / "test.parquet")
+        encode, serve = stage.function("encode"), stage.function("serve")
+        data = read_tables(stage.input("clean"), stage.backend)
+        columns = tensors(test, fitted, encode, data)
+        few = {name: column[:EXAMPLE_ROWS] for name, column in columns.items()}
+        served = (
+            serve(model, fitted, data) if serve
+            else default_served(model, fitted, settings.balance, few)
+        )
+        bundle = stage.out
+        export_onnx(
+            served.module, served.example, served.inputs, served.outputs, fitted,
+            bundle / "model.onnx",
+        )
+        _write_parts(bundle, served)
+        names = {column.name for column in served.inputs}
+        sample = dict(served.sample) or _sample(test, served)
+        write_json(bundle / "signature.json", Signature(
+            version=VERSION, pipeline=pipeline, interface=served.interface, task=fitted.task,
+            inputs=served.inputs, outputs=served.outputs, target=fitted.target,
+            classes=fitted.classes, threshold=summary["threshold"], notice=stage.params.notice,
+            example=sample,
+        ))
+        digest = seal(bundle)
+        stage.report = {"digest": digest, "bytes": sum(
+            file.stat().st_size for file in bundle.rglob("*") if file.is_file()
+        )}
+        if names <= set(test.column_names):
+            stage.report |= _parity(bundle, served, test, columns, fitted, summary["threshold"])
+
+
+def _write_parts(bundle: Any, served: Served) -> None:
+    """Look-up tables and files beside the graph."""
+    for name, table in served.lookups.items():
+        write_json(bundle / "lookups" / f"{name}.json", table)
+    for name, path in served.files.items():
+        (bundle / "files").mkdir(exist_ok=True)
+        shutil.copyfile(path, bundle / "files" / name)
+
+
+def _sample(test: Any, served: Served) -> dict[str, Any]:
+    """One real row, for people who try the model; images are left out, they are too long."""
+    row = test.slice(0, 1).to_pylist()[0]
+    return {
+        c.name: (row[c.name].isoformat() if hasattr(row[c.name], "isoformat") else row[c.name])
+        for c in served.inputs if c.name in row and c.role != "image"
+    }
+
+
+def _parity(
+    folder: Any, served: Served, test: Any, columns: dict[str, Any], fitted: Fitted,
+    threshold: float | None,
+) -> dict[str, Any]:
+    """Compare bundle and module on every test row; BundleError beyond 1e-4."""
+    raw = arrays(test, {c.name: c.role for c in served.inputs})
+    found = Bundle(folder, threads=2).predict(raw)
+    rows = Batches.of(columns, None, torch.device("cpu"))
+    worst, differing = 0.0, 0
+    for part in rows.in_order(8192):
+        with torch.no_grad():
+            wanted = served.module(rows.take(part)[0])
+        for name, tensor in wanted.items():
+            ours, theirs = found[name][part], tensor.numpy()
+            if np.issubdtype(theirs.dtype, np.floating):
+                worst = max(worst, float(np.max(np.abs(ours - theirs), initial=0.0)))
+            if name == "score" and threshold is not None:
+                near = np.abs(theirs - threshold) <= PARITY
+                differing += int(np.sum(((ours >= threshold) != (theirs >= threshold)) & ~near))
+    if not worst <= PARITY or differing:
+        raise BundleError(
+            f"The exported model differs from the trained one by {worst:.2g} "
+            f"(allowed {PARITY:g}; {differing} decisions differ).",
+            kept="the trained weights",
+            fix="look at the operations in `forward` that ONNX does otherwise",
+        )
+    return {"parity_max_difference": worst, "parity_rows": test.num_rows,
+            "parity_decisions_differing": differing}

@@ -1,0 +1,84 @@
+"""What simple, well-known models reach on the same split: the bar that a model must pass."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.data.fitted import Fitted, arrays, codes
+
+Matrix = NDArray[np.float64]
+_FEW_WORDS = 40
+
+
+def baseline_answers(
+    train: Any, test: Any, label: NDArray[Any], fitted: Fitted, *, rows: int, seed: int
+) -> dict[str, NDArray[np.float64]]:
+    """Fit both baselines on `train` and answer `test` (Arrow tables, the sides of the split).
+
+    linear: logistic (or ridge) regression on scaled numbers and one-hot words; boosting:
+    histogram gradient boosting. label: of the training rows. rows: at most so many, the last
+    ones. Returns [test rows] or [test rows, classes] by name.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    if train.num_rows > rows:
+        train, label = train.slice(train.num_rows - rows), label[-rows:]
+    flat_train, flat_test = _linear(train, fitted), _linear(test, fitted)
+    tree_train, tree_test = _tree(train, fitted), _tree(test, fitted)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # convergence of a baseline is its own affair
+        if fitted.task == "regression":
+            linear = Ridge().fit(flat_train, label).predict(flat_test)
+            boosting = HistGradientBoostingRegressor(random_state=seed)
+            return {"linear": linear, "boosting": boosting.fit(tree_train, label).predict(tree_test)}
+        linear = LogisticRegression(max_iter=300).fit(flat_train, label).predict_proba(flat_test)
+        boosting = HistGradientBoostingClassifier(random_state=seed, early_stopping=False)
+        trees = boosting.fit(tree_train, label).predict_proba(tree_test)
+    if fitted.task == "binary":
+        return {"linear": linear[:, 1], "boosting": trees[:, 1]}
+    return {"linear": linear, "boosting": trees}
+
+
+def _tree(rows: Any, fitted: Fitted) -> Matrix:
+    """Columns as numbers for trees: codes of words by frequency, missing as NaN."""
+    parts = []
+    for name, raw in _plain(rows, fitted):
+        fit = fitted.columns[name]
+        value = codes(raw, fit.words) if fit.role == "word" else raw
+        parts.append(value.astype(np.float64))
+    return np.stack(parts, axis=1)
+
+
+def _linear(rows: Any, fitted: Fitted) -> Matrix:
+    """Columns as scaled numbers with flags for missing ones, and one column a frequent word."""
+    parts: list[Matrix] = []
+    for name, raw in _plain(rows, fitted):
+        fit = fitted.columns[name]
+        if fit.role == "word":
+            coded = codes(raw, fit.words)
+            parts += [(coded == i + 1).astype(float) for i in range(min(len(fit.words), _FEW_WORDS))]
+        elif fit.role == "time":
+            day = 86_400.0
+            for period in (day, 7 * day):
+                angle = 2 * np.pi * (raw % period) / period
+                parts += [np.sin(angle), np.cos(angle)]
+        else:
+            gone = np.isnan(raw)
+            value = np.where(gone, fit.median, raw).astype(np.float64)
+            if fit.log:
+                value = np.sign(value) * np.log1p(np.abs(value))
+            parts.append(np.clip((value - fit.mean) / fit.std, -10, 10))
+            if fit.missing_fraction:
+                parts.append(gone.astype(float))
+    return np.stack(parts, axis=1)
+
+
+def _plain(rows: Any, fitted: Fitted) -> list[tuple[str, NDArray[Any]]]:
+    """The columns that a table model can read."""
+    roles = {n: f.role for n, f in fitted.columns.items() if f.role in ("number", "word", "time")}
+    return list(arrays(rows, roles).items())

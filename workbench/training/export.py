@@ -1,0 +1,147 @@
+"""A torch module as an ONNX file that takes raw named columns, with bytes that never vary."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workbench.core.errors import PipelineError
+from workbench.core.records import Column
+from workbench.data.fitted import Fitted
+
+OPSET = 20
+
+
+class _Positional(nn.Module):
+    """`forward(columns=...)` with outputs in a fixed order, as the exporter wants it."""
+
+    def __init__(self, module: nn.Module, names: list[str]) -> None:
+        super().__init__()
+        self.module = module
+        self.names = names
+
+    def forward(self, columns: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        answer = self.module(columns)
+        return tuple(answer[name] for name in self.names)
+
+
+def export_onnx(
+    module: nn.Module, example: Mapping[str, Tensor], inputs: tuple[Column, ...],
+    outputs: tuple[Column, ...], fitted: Fitted, path: Path,
+) -> None:
+    """Write `module` to `path` so that it takes raw columns: strings too, missing values too.
+
+    example: tensors of two rows or more. Word and list inputs get a LabelEncoder in front, so
+    that no preprocessing is left outside the file. PipelineError if the module cannot be
+    exported.
+    """
+    import onnx
+
+    module = module.eval()
+    names = [column.name for column in inputs]
+    batch = torch.export.Dim("rows", min=1)
+    shapes = {
+        name: {0: batch} | {
+            axis + 1: torch.export.Dim(f"{name}_{axis}", min=1)
+            for axis, size in enumerate(column.shape) if size == -1
+        }
+        for name, column in zip(names, inputs, strict=True)
+    }
+    given = {name: example[name] for name in names}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                _Positional(module, [o.name for o in outputs]).eval(), kwargs={"columns": given},
+                dynamic_shapes={"columns": shapes}, dynamo=True, opset_version=OPSET,
+                verbose=False, optimize=True,
+            )
+    except Exception as error:  # the exporter has no base class of its own
+        reason = str(error).strip().splitlines()
+        raise PipelineError(
+            f"The model cannot be exported to ONNX: {reason[0] if reason else type(error).__name__}",
+            kept="the trained weights",
+            fix="look for data-dependent Python branches in `forward` or `serve`",
+        ) from error
+    assert program is not None  # dynamo export without a file name returns the program
+    model = program.model_proto
+    _rename(model.graph, names, [o.name for o in outputs])
+    _strip(model)
+    for column in inputs:
+        if column.role in ("word", "list"):
+            _encode(model, column.name, fitted.columns[column.name].words)
+    model = onnx.shape_inference.infer_shapes(model)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _rename(graph: Any, inputs: list[str], outputs: list[str]) -> None:
+    """Name graph inputs by their columns and outputs by their names.
+
+    The exporter flattens the dict in its own order and drops inputs that are not used: it names
+    each after its key, `columns_<name>` or plainly.
+    """
+    taken = {value.name: value.name for value in graph.input}
+    mapping: dict[str, str] = {}
+    for name in inputs:
+        for spelt in (f"columns_{name}", name):
+            if spelt in taken:
+                mapping[spelt] = name
+                break
+        else:
+            raise PipelineError(f"The exported model lost its input '{name}'.")
+    mapping |= {v.name: new for v, new in zip(graph.output, outputs, strict=True)}
+    used = {n for node in graph.node for n in (*node.input, *node.output)} - set(mapping)
+    for name in set(mapping.values()) & used:
+        mapping[name] = f"{name}_inner"
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        value.name = mapping.get(value.name, value.name)
+    for node in graph.node:
+        node.input[:] = [mapping.get(n, n) for n in node.input]
+        node.output[:] = [mapping.get(n, n) for n in node.output]
+
+
+def _strip(model: Any) -> None:
+    """Remove what says where and when the model was made: paths, line numbers, versions."""
+    del model.metadata_props[:]
+    model.doc_string = ""
+    model.producer_name, model.producer_version = "workbench", ""
+    graphs = [model.graph, *model.functions]
+    for graph in graphs:
+        graph.doc_string = ""
+        del graph.metadata_props[:]
+        for node in graph.node:
+            node.doc_string = ""
+            del node.metadata_props[:]
+    graph = model.graph
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.doc_string = ""
+        del value.metadata_props[:]
+    del graph.value_info[:]
+
+
+def _encode(model: Any, name: str, words: tuple[str, ...]) -> None:
+    """Put a LabelEncoder before the code input `name`, which then takes strings."""
+    from onnx import TensorProto, helper
+
+    graph = model.graph
+    codes = f"{name}_codes"
+    for node in graph.node:
+        node.input[:] = [codes if n == name else n for n in node.input]
+    value = next(v for v in graph.input if v.name == name)
+    value.type.tensor_type.elem_type = TensorProto.STRING
+    # An empty vocabulary is not allowed; a word nobody can send stands in for it.
+    keys = list(words) or ["\x00"]
+    graph.node.insert(0, helper.make_node(
+        "LabelEncoder", [name], [codes], name=f"encode_{name}", domain="ai.onnx.ml",
+        keys_strings=keys, values_int64s=list(range(1, len(keys) + 1)), default_int64=0,
+    ))
+    if not any(o.domain == "ai.onnx.ml" for o in model.opset_import):
+        model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 4))
