@@ -1,0 +1,1 @@
+"""What work used: meter, site, run records and the ledger."""
