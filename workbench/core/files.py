@@ -32,10 +32,15 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON for people and Git: indented, keys in order, a last newline."""
+def json_bytes(value: Any) -> bytes:
+    """Return `value` as JSON for people and Git: indented, keys in order, a last newline."""
     content = msgspec.json.encode(value, order="sorted", enc_hook=_plain)
-    write_bytes(path, msgspec.json.format(content, indent=2) + b"\n")
+    return msgspec.json.format(content, indent=2) + b"\n"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, atomically."""
+    write_bytes(path, json_bytes(value))
 
 
 def _plain(value: Any) -> Any:
@@ -82,3 +87,8 @@ def digest_folder(path: Path) -> str:
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
         total.update(f"{file.relative_to(path).as_posix()}\0{digest_file(file)}\n".encode())
     return total.hexdigest()
+
+
+def digest_values(*values: Any) -> str:
+    """SHA-256 of plain values, hex."""
+    return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()

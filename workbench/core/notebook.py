@@ -55,13 +55,15 @@ def load_notebook(root: Path, pipeline: str) -> types.ModuleType:
     path = root / "pipelines" / f"{pipeline}.py"
     if not path.is_file():
         known = [p.stem for p in path.parent.glob("*.py")]
-        raise PipelineError(f"No notebook {path.name} in pipelines/.{did_you_mean(pipeline, known)}")
+        raise PipelineError(
+            f"No notebook {path.name} in pipelines/.{did_you_mean(pipeline, known)}"
+        )
     name = f"pipelines.{pipeline}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # a .py path always has a loader
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    sys.modules[name] = module  # dynamic: as an import does
     headless = "marimo" not in sys.modules
     if headless:
         stand_in = _Headless("marimo")

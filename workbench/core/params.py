@@ -204,7 +204,9 @@ def read_params(path: Path) -> Params:
     if raw.get("version") != VERSION:
         raise ParamsError(
             f"{path.name} has version {raw.get('version')!r}; this workbench reads {VERSION}.",
-            fix="set `version: 1`" if "version" not in raw else "use the workbench it was made with",
+            fix="set `version: 1`"
+            if "version" not in raw
+            else "use the workbench it was made with",
         )
     fixed = {"version", "pipelines", "engine", "site"}
     listed = raw.get("pipelines") or []
@@ -285,16 +287,20 @@ def _known(steps: list[str]) -> list[str]:
 
 
 def _check_units(where: str, value: Any) -> None:
-    """A key that ends in a unit holds a plain number in that unit."""
+    """A key that ends in a unit holds a plain number in that unit; a date is in quotes."""
     if not isinstance(value, dict):
         return
     for key, inner in value.items():
         name = f"{where}.{key}"
+        if isinstance(inner, dt.date):
+            # DVC writes params as JSON for its run cache, and JSON has no dates.
+            raise ParamsError(
+                f"'{name}: {inner}' in params.yaml: put the date in quotes.",
+                fix=f'write `{key}: "{inner}"`',
+            )
         unit = _UNITS.get(str(key).rsplit("_", 1)[-1]) if "_" in str(key) else None
         is_number = isinstance(inner, int | float) and not isinstance(inner, bool)
         is_numbers = isinstance(inner, list) and all(isinstance(x, int | float) for x in inner)
         if unit and inner is not None and not (is_number or is_numbers):
-            raise ParamsError(
-                f"'{name}: {inner}' in params.yaml: give a plain number, in {unit}."
-            )
+            raise ParamsError(f"'{name}: {inner}' in params.yaml: give a plain number, in {unit}.")
         _check_units(name, inner)

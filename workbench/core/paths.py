@@ -74,6 +74,16 @@ class Paths:
         return self.home / "runs"
 
     @property
+    def evidence(self) -> Path:
+        """Candidates as they were seen, by digest of what was trained; for tracking."""
+        return self.home / "evidence"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's artefacts, where no server keeps them."""
+        return self.home / "artifacts"
+
+    @property
     def bundles(self) -> Path:
         """Released bundles by digest; the server reads only these."""
         return self.home / "bundles"
@@ -134,7 +144,11 @@ def find_paths(start: Path | None = None) -> Paths:
     root = find_root(start)
     main = root
     for folder in root.parents:
-        if folder.name == "exps" and folder.parent.name == "tmp" and folder.parent.parent.name == ".dvc":
+        if (
+            folder.name == "exps"
+            and folder.parent.name == "tmp"
+            and folder.parent.parent.name == ".dvc"
+        ):
             main = folder.parent.parent.parent
     home = os.environ.get("WORKBENCH_HOME")
     return Paths(root=root, home=Path(home).resolve() if home else main / ".workbench")

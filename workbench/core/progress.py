@@ -42,8 +42,12 @@ def _bar(what: str, total: int | None):
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     shown = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(), console=Console(stderr=True), transient=True,
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
     )
     shown.start()
     return shown, shown.add_task(what, total=total)
