@@ -1,0 +1,1 @@
+"""Ours and the other side in one run: ratios of processor time, never timed tests."""
