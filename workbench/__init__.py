@@ -9,6 +9,8 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Bundle": "workbench.serving.session",
+    "Column": "workbench.core.records",
     "Columns": "workbench.training.columns",
     "Examples": "workbench.data.examples",
     "Facts": "workbench.data.tables",
@@ -17,9 +19,9 @@ _HOMES = {
     "Served": "workbench.training.served",
     "Tables": "workbench.data.tables",
     "calendar": "workbench.training.columns",
+    "tokens": "workbench.training.batches",
     "columns_of": "workbench.training.served",
-    "served": "workbench.training.served",
-    "Column": "workbench.core.records",
+    "pipeline": "workbench.notebook.pipeline",
 }
 
 

@@ -38,7 +38,7 @@ def connected(scratch: Path, engine: Engine) -> Iterator[Any]:
     try:
         yield backend
     finally:
-        ibis.options.default_backend = before
+        ibis.options.default_backend = before  # dynamic: put back as it was
         backend.disconnect()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -49,13 +49,13 @@ def write_parquet(table: ibis.Table, path: Path, order: Sequence[str] = ()) -> N
     order: columns that order rows totally (a unique key); all columns when not given, since two
     threads otherwise finish in any order.
     """
-    columns = list(order) or [
-        name for name, kind in table.schema().items() if not kind.is_nested()
-    ] or list(table.columns)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.order_by(columns).to_parquet(
-        path, compression="zstd", row_group_size=ROW_GROUP_ROWS
+    columns = (
+        list(order)
+        or [name for name, kind in table.schema().items() if not kind.is_nested()]
+        or list(table.columns)
     )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.order_by(columns).to_parquet(path, compression="zstd", row_group_size=ROW_GROUP_ROWS)
 
 
 def count_rows(path: Path) -> int:

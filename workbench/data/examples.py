@@ -21,6 +21,7 @@ SIDES = ("train", "valid", "test")
 class Spec:
     """What the columns of an example table mean; `examples.json` beside the data.
 
+    targets: label columns, the main one first; several only for regression and for task none.
     known_at: column with the time at which the label was known, when labels arrive late.
     slices: columns by whose values the evaluation is broken down.
     """
@@ -28,12 +29,17 @@ class Spec:
     key: tuple[str, ...]
     roles: dict[str, Role]
     task: Task = "none"
-    target: str | None = None
+    targets: tuple[str, ...] = ()
     time: str | None = None
     group: str | None = None
     known_at: str | None = None
     origin: str = ""
     slices: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> str | None:
+        """The main label column."""
+        return self.targets[0] if self.targets else None
 
 
 @dataclass
@@ -41,14 +47,15 @@ class Examples:
     """What `label` returns: an Ibis table and the meaning of its columns.
 
     key: column or columns that name a decision. time: when it was taken. group: what must not be
-    torn apart by a split. target: the label; origin: who gave it; confidence: column with a
-    number in 0..1, all 1 when not given. roles: the features, and only they reach the model.
+    torn apart by a split. target: the label, or several to learn at once; origin: who gave it;
+    confidence: column with a number in 0..1, all 1 when not given. roles: the features, and only
+    they reach the model.
     """
 
     table: Any
     key: str | Sequence[str]
     roles: dict[str, Role]
-    target: str | None = None
+    target: str | Sequence[str] | None = None
     task: Task = "none"
     time: str | None = None
     group: str | None = None
@@ -60,21 +67,34 @@ class Examples:
     def spec(self) -> Spec:
         """Return the checked meaning of the columns; DataError names a column that is not there."""
         keys = (self.key,) if isinstance(self.key, str) else tuple(self.key)
-        named = [*keys, *self.roles, *self.slices]
-        named += [c for c in (self.target, self.time, self.group, self.known_at) if c]
+        targets = (self.target,) if isinstance(self.target, str) else tuple(self.target or ())
+        named = [*keys, *targets, *self.roles, *self.slices]
+        named += [c for c in (self.time, self.group, self.known_at) if c]
         for column in named:
             if column not in self.table.columns:
                 raise DataError(
                     f"`label` names column '{column}', which its table does not have."
                     f"{did_you_mean(column, self.table.columns)}"
                 )
-        if self.target in self.roles:
-            raise DataError(f"The target '{self.target}' is also a feature: the model would see it.")
-        if self.task in ("binary", "multiclass", "regression") and not self.target:
+        for target in targets:
+            if target in self.roles:
+                raise DataError(f"The target '{target}' is also a feature: the model would see it.")
+        if self.task != "none" and not targets:
             raise DataError(f"Task {self.task} needs a `target` column.")
+        if self.task in ("binary", "multiclass", "ranking") and len(targets) > 1:
+            raise DataError(
+                f"Task {self.task} has one `target`, not {len(targets)}.",
+                fix="use task regression, or task none with an own `loss`",
+            )
         return Spec(
-            key=keys, roles=dict(self.roles), task=self.task, target=self.target, time=self.time,
-            group=self.group, known_at=self.known_at, origin=self.origin,
+            key=keys,
+            roles=dict(self.roles),
+            task=self.task,
+            targets=targets,
+            time=self.time,
+            group=self.group,
+            known_at=self.known_at,
+            origin=self.origin,
             slices=tuple(self.slices),
         )
 
@@ -85,8 +105,12 @@ class Examples:
         spec = self.spec()
         sure = self.table[self.confidence] if self.confidence else ibis.literal(1.0)
         names = dict.fromkeys(
-            [*spec.key, *(c for c in (spec.time, spec.group, spec.target, spec.known_at) if c),
-             *spec.roles, *spec.slices]
+            [
+                *spec.key,
+                *(c for c in (spec.time, spec.group, *spec.targets, spec.known_at) if c),
+                *spec.roles,
+                *spec.slices,
+            ]
         )
         table = self.table.select(*names, label_confidence=sure.cast("float32"))
         order = [c for c in (spec.time,) if c] + [k for k in spec.key if k != spec.time]

@@ -6,12 +6,13 @@ All a model learns about its columns outside its weights is here, from the train
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import DataError
 from workbench.core.records import Role, Task
 from workbench.data.examples import Spec
+from workbench.data.images import pixels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +26,8 @@ class ColumnFit:
 
     Numbers: mean, std, median and range of the values that are there; log: whether the model
     should see the signed logarithm, since the tail is heavy. Words: the vocabulary, most frequent
-    first; code 0 is any other word, word i has code i + 1; a missing word is the empty one.
+    first; code 0 is any other word, word i has code i + 1; a missing word is the empty one. In a
+    list there is no empty word: code 0 is padding as well. shape: of an image, one row.
     """
 
     role: Role
@@ -44,18 +46,25 @@ class ColumnFit:
 class Fitted:
     """Everything fitted on the training side: `fitted.json`.
 
-    classes: target values in the order of the model's outputs. positive_fraction: of a binary
-    target.
+    targets: label columns, the main one first; target_means and target_stds are theirs, for
+    regression. classes: target values in the order of the model's outputs, of a multiclass task;
+    the items of a ranking task, in the order of the list column that the target extends, item i
+    having code i + 1. positive_fraction: of a binary target.
     """
 
     task: Task
-    target: str
+    targets: tuple[str, ...]
     columns: dict[str, ColumnFit]
     rows: int
     classes: tuple[str, ...] = ()
     positive_fraction: float = 0.0
-    target_mean: float = 0.0
-    target_std: float = 1.0
+    target_means: tuple[float, ...] = ()
+    target_stds: tuple[float, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """The main label column, or an empty word."""
+        return self.targets[0] if self.targets else ""
 
 
 def fit(table: Any, spec: Spec) -> Fitted:
@@ -64,22 +73,55 @@ def fit(table: Any, spec: Spec) -> Fitted:
 
     columns = {name: _fit_column(table[name], name, role) for name, role in spec.roles.items()}
     classes: tuple[str, ...] = ()
-    mean, std = 0.0, 1.0
-    if spec.target and spec.task == "multiclass":
+    means: tuple[float, ...] = ()
+    stds: tuple[float, ...] = ()
+    positive = 0.0
+    if spec.task == "multiclass" and spec.target:
         classes = tuple(sorted({str(v) for v in table[spec.target].unique().to_pylist()}))
-    elif spec.target and spec.task in ("binary", "regression"):
-        target = table[spec.target].cast("float64").to_numpy(zero_copy_only=False)
-        mean, std = float(np.mean(target)), float(np.std(target)) or 1.0
-        if spec.task == "binary" and not 0 < mean < 1:
+    elif spec.task == "ranking" and spec.target:
+        history, classes = _items(table, spec)
+        columns[history] = replace(columns[history], words=classes)
+    elif spec.task == "binary" and spec.target:
+        positive = float(np.mean(numbers(table[spec.target])))
+        if not 0 < positive < 1:
             raise DataError(
                 f"The training side has only one class of '{spec.target}'.",
                 fix="use more data, or another split",
             )
+    elif spec.task == "regression":
+        labels = [numbers(table[target]) for target in spec.targets]
+        means = tuple(float(np.mean(label)) for label in labels)
+        stds = tuple(float(np.std(label)) or 1.0 for label in labels)
     return Fitted(
-        task=spec.task, target=spec.target or "", columns=columns, rows=table.num_rows,
-        classes=classes, positive_fraction=mean if spec.task == "binary" else 0.0,
-        target_mean=mean, target_std=std,
+        task=spec.task,
+        targets=spec.targets,
+        columns=columns,
+        rows=table.num_rows,
+        classes=classes,
+        positive_fraction=positive,
+        target_means=means,
+        target_stds=stds,
     )
+
+
+def _items(table: Any, spec: Spec) -> tuple[str, tuple[str, ...]]:
+    """The list column that a ranking's target extends (the first), and their one vocabulary."""
+    import pyarrow as pa
+
+    history = next((name for name, role in spec.roles.items() if role == "list"), None)
+    if history is None or spec.target is None:
+        raise DataError(
+            "Task ranking needs a column with role `list`: the items seen before the target.",
+            fix="give one in the roles of `label`",
+        )
+    seen = table[history].combine_chunks().flatten().cast("string")
+    target = table[spec.target].cast("string").combine_chunks()
+    return history, _vocabulary(pa.chunked_array([seen, target]), with_missing=False)
+
+
+def numbers(values: Any) -> np.ndarray:
+    """A label column (Arrow; numbers or booleans) as float64 [rows]."""
+    return values.cast("float64").to_numpy(zero_copy_only=False)
 
 
 def _fit_column(values: Any, name: str, role: Role) -> ColumnFit:
@@ -97,27 +139,40 @@ def _fit_column(values: Any, name: str, role: Role) -> ColumnFit:
         log = abs(skew) > 3
         seen = np.sign(there) * np.log1p(np.abs(there)) if log else there
         return ColumnFit(
-            role=role, mean=float(np.mean(seen)), std=float(np.std(seen)) or 1.0,
-            median=float(np.median(there)), low=float(there.min()), high=float(there.max()),
-            log=log, missing_fraction=missing,
+            role=role,
+            mean=float(np.mean(seen)),
+            std=float(np.std(seen)) or 1.0,
+            median=float(np.median(there)),
+            low=float(there.min()),
+            high=float(there.max()),
+            log=log,
+            missing_fraction=missing,
         )
     if role == "time":
         seconds = _seconds(values)
         return ColumnFit(
-            role=role, low=float(seconds.min()), high=float(seconds.max()),
+            role=role,
+            low=float(seconds.min()),
+            high=float(seconds.max()),
             missing_fraction=missing,
         )
     if role in ("word", "list"):
         flat = values.combine_chunks().flatten() if role == "list" else values
-        return ColumnFit(role=role, words=_vocabulary(flat), missing_fraction=missing)
+        words = _vocabulary(flat, with_missing=role == "word")
+        return ColumnFit(role=role, words=words, missing_fraction=missing)
     if role == "image":
-        return ColumnFit(role=role, missing_fraction=missing)
+        return ColumnFit(role=role, shape=pixels(values.slice(0, 1).to_pylist()).shape[1:])
     return ColumnFit(role=role, missing_fraction=missing)
 
 
-def _vocabulary(values: Any) -> tuple[str, ...]:
-    """Words by falling count, then by name, so that equal data gives equal codes."""
+def _vocabulary(values: Any, *, with_missing: bool) -> tuple[str, ...]:
+    """Words by falling count, then by name, so that equal data gives equal codes.
+
+    with_missing: whether the empty word is one of them. Not so for lists: their padding is the
+    empty word, and with code 0 it is nothing, like a word that training never saw.
+    """
     counts = values.cast("string").fill_null("").value_counts().to_pylist()
+    counts = [pair for pair in counts if with_missing or pair["values"]]
     ranked = sorted(counts, key=lambda pair: (-pair["counts"], pair["values"]))
     return tuple(pair["values"] for pair in ranked[:MAX_WORDS])
 
@@ -150,11 +205,13 @@ def arrays(table: Any, roles: Mapping[str, Role]) -> dict[str, np.ndarray]:
         elif role in ("word", "text"):
             found[name] = values.cast("string").fill_null("").to_numpy(zero_copy_only=False)
         elif role == "list":
-            rows = [[str(v) for v in row or ()] for row in values.to_pylist()]
+            rows = [[str(v) for v in row or () if v is not None] for row in values.to_pylist()]
             longest = max((len(row) for row in rows), default=0) or 1
-            found[name] = np.array([row + [""] * (longest - len(row)) for row in rows], dtype=object)
+            found[name] = np.array(
+                [row + [""] * (longest - len(row)) for row in rows], dtype=object
+            )
         else:
-            found[name] = np.stack([np.asarray(row, dtype=np.uint8) for row in values.to_pylist()])
+            found[name] = pixels(values.to_pylist())
     return found
 
 

@@ -15,7 +15,12 @@ def validate(name: str, table: Any, schema: Any) -> None:
         schema.validate(table, lazy=True)
     except pandera.errors.SchemaErrors as error:
         found = "; ".join(
-            sorted({f"{e.schema.name or name}: {e.check or e.reason_code}" for e in error.schema_errors})
+            sorted(
+                {
+                    f"{e.schema.name or name}: {e.check or e.reason_code}"
+                    for e in error.schema_errors
+                }
+            )
         )
         raise DataError(
             f"Table '{name}' is not what its schema says after cleaning: {found}.",

@@ -32,10 +32,14 @@ def _by_time(table: ibis.Table, spec: Spec, split: Split) -> tuple[ibis.Table, d
             fix="name the time column, or use `by: group` or `by: hash`",
         )
     moment = table[spec.time].cast("timestamp").epoch_seconds()
-    places = table.aggregate(
-        valid=moment.quantile(1 - split.test_fraction - split.valid_fraction),
-        test=moment.quantile(1 - split.test_fraction),
-    ).execute().iloc[0]
+    places = (
+        table.aggregate(
+            valid=moment.quantile(1 - split.test_fraction - split.valid_fraction),
+            test=moment.quantile(1 - split.test_fraction),
+        )
+        .execute()
+        .iloc[0]
+    )
     valid_s, test_s = int(places["valid"]), int(places["test"])
     gap_s = int(split.gap_days * 86_400)
     side = ibis.cases(
@@ -46,7 +50,10 @@ def _by_time(table: ibis.Table, spec: Spec, split: Split) -> tuple[ibis.Table, d
         else_="test",
     )
     return table.mutate(**{SIDE: side}), {
-        "by": "time", "valid_from_s": valid_s, "test_from_s": test_s, "gap_s": gap_s,
+        "by": "time",
+        "valid_from_s": valid_s,
+        "test_from_s": test_s,
+        "gap_s": gap_s,
     }
 
 

@@ -95,7 +95,11 @@ class Tables(Mapping[str, Any]):
         return self
 
     def unique(
-        self, name: str, by: str | Sequence[str], *, first: str | Sequence[str] = (),
+        self,
+        name: str,
+        by: str | Sequence[str],
+        *,
+        first: str | Sequence[str] = (),
         rule: str = "duplicate key",
     ) -> Tables:
         """Keep one row for each value of `by`: the first in the order of the columns `first`.
@@ -115,9 +119,7 @@ class Tables(Mapping[str, Any]):
             place = ibis.row_number().over(
                 ibis.window(group_by=[*keys, free], order_by=[*order, *rest])
             )
-            return table.mutate(
-                **{_RULE: ibis.ifelse(free & (place > 0), rule, table[_RULE])}
-            )
+            return table.mutate(**{_RULE: ibis.ifelse(free & (place > 0), rule, table[_RULE])})
 
         self._pending.setdefault(name, []).append((rule, mark))
         self.keys[name] = tuple(keys)
@@ -178,7 +180,10 @@ class Tables(Mapping[str, Any]):
                 write_parquet(part, folder / f"{name}-{number}.parquet")
                 tally = part.group_by(_RULE).agg(rows=part.count()).execute()
                 counts.setdefault(name, {}).update(
-                    {rule: int(rows) for rule, rows in zip(tally[_RULE], tally["rows"], strict=True)}
+                    {
+                        rule: int(rows)
+                        for rule, rows in zip(tally[_RULE], tally["rows"], strict=True)
+                    }
                 )
         return {name: dict(sorted(by_rule.items())) for name, by_rule in counts.items()}
 

@@ -28,9 +28,7 @@ def run(pipeline: str) -> None:
             "bundle": verify(stage.input("export")),
             "data": {name: digest_folder(stage.input(name)) for name in BEFORE},
             "fingerprints": _fingerprints(stage.paths, pipeline),
-            "facts": {
-                name: table["facts"] for name, table in reports["collect"]["tables"].items()
-            },
+            "facts": {name: table["facts"] for name, table in reports["collect"]["tables"].items()},
             "as_of": reports["collect"]["as_of"],
             "metrics": reports["evaluate"].get("metrics", {}),
             "main": reports["evaluate"].get("main"),
@@ -47,5 +45,6 @@ def run(pipeline: str) -> None:
 def _fingerprints(paths: Paths, pipeline: str) -> dict[str, Any]:
     """Digest of what each stage's code means."""
     return {
-        name: read_json(paths.fingerprint(name, pipeline))["digest"] for name in (*BEFORE, "candidate")
+        name: read_json(paths.fingerprint(name, pipeline))["digest"]
+        for name in (*BEFORE, "candidate")
     }

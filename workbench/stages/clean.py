@@ -16,7 +16,9 @@ def run(pipeline: str) -> None:
         before = {name: int(table.count().execute()) for name, table in data.items()}
         data = stage.notebook.clean(data, stage.params)
         if not isinstance(data, Tables):
-            raise DataError(f"`clean` of {pipeline} did not return its tables.", fix="`return data`")
+            raise DataError(
+                f"`clean` of {pipeline} did not return its tables.", fix="`return data`"
+            )
         kept = data.write(stage.out)
         for name, schema in data.schemas.items():
             validate(name, stage.backend.read_parquet(stage.out / f"{name}.parquet"), schema)
@@ -28,5 +30,6 @@ def run(pipeline: str) -> None:
         }
         stage.plots["dropped"] = [
             {"x": rule, "y": rows, "table": name}
-            for name, by_rule in counts.items() for rule, rows in by_rule.items()
+            for name, by_rule in counts.items()
+            for rule, rows in by_rule.items()
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,17 @@ from workbench.core.files import read_json, write_json
 from workbench.core.params import Serve, Train
 from workbench.core.records import VERSION, Signature
 from workbench.data.fitted import Fitted, arrays
-from workbench.data.tables import read_tables
+from workbench.data.tables import Tables, read_tables
+from workbench.data.tokens import TOKENIZER
 from workbench.serving.session import Bundle
 from workbench.stages.frame import opened
 from workbench.storage.bundle import seal
 from workbench.training.batches import Batches, tensors
 from workbench.training.export import export_onnx
+from workbench.training.loop import rows_at_once
 from workbench.training.served import Served, default_served
 
 PARITY = 1e-4
-EXAMPLE_ROWS = 2
 
 
 def run(pipeline: str) -> None:
@@ -42,38 +44,59 @@ def run(pipeline: str) -> None:
         encode, serve = stage.function("encode"), stage.function("serve")
         data = read_tables(stage.input("clean"), stage.backend)
         columns = tensors(test, fitted, encode, data)
-        few = {name: column[:EXAMPLE_ROWS] for name, column in columns.items()}
         served = (
-            serve(model, fitted, data) if serve
-            else default_served(model, fitted, settings.balance, few)
+            serve(model, fitted, data, stage.params)
+            if serve
+            else default_served(model, fitted, settings.balance)
         )
         bundle = stage.out
         export_onnx(
-            served.module, served.example, served.inputs, served.outputs, fitted,
+            served.module,
+            {**columns, **served.example},
+            served.inputs,
+            served.outputs,
+            fitted,
             bundle / "model.onnx",
         )
-        _write_parts(bundle, served)
+        _write_parts(bundle, served, data)
         names = {column.name for column in served.inputs}
         sample = dict(served.sample) or _sample(test, served)
-        write_json(bundle / "signature.json", Signature(
-            version=VERSION, pipeline=pipeline, interface=served.interface, task=fitted.task,
-            inputs=served.inputs, outputs=served.outputs, target=fitted.target,
-            classes=fitted.classes, threshold=summary["threshold"], notice=stage.params.notice,
-            example=sample,
-        ))
+        write_json(
+            bundle / "signature.json",
+            Signature(
+                version=VERSION,
+                pipeline=pipeline,
+                interface=served.interface,
+                task=fitted.task,
+                inputs=served.inputs,
+                outputs=served.outputs,
+                target=fitted.target,
+                classes=fitted.classes if fitted.task == "multiclass" else (),
+                threshold=summary["threshold"],
+                notice=stage.params.notice,
+                example=sample,
+            ),
+        )
         digest = seal(bundle)
-        stage.report = {"digest": digest, "bytes": sum(
-            file.stat().st_size for file in bundle.rglob("*") if file.is_file()
-        )}
+        stage.report = {
+            "digest": digest,
+            "bytes": sum(file.stat().st_size for file in bundle.rglob("*") if file.is_file()),
+        }
         if names <= set(test.column_names):
-            stage.report |= _parity(bundle, served, test, columns, fitted, summary["threshold"])
+            used = {name: column for name, column in columns.items() if name in names}
+            stage.report |= _parity(
+                bundle, served, test, used, summary["threshold"], rows_at_once(settings.batch_size)
+            )
 
 
-def _write_parts(bundle: Any, served: Served) -> None:
-    """Look-up tables and files beside the graph."""
+def _write_parts(bundle: Path, served: Served, data: Tables) -> None:
+    """Look-up tables and files beside the graph; text needs the tokenizer of its training."""
     for name, table in served.lookups.items():
         write_json(bundle / "lookups" / f"{name}.json", table)
-    for name, path in served.files.items():
+    files = dict(served.files)
+    if any(c.role == "text" for c in served.inputs) and TOKENIZER in data.assets:
+        files.setdefault(TOKENIZER, data.assets[TOKENIZER])
+    for name, path in files.items():
         (bundle / "files").mkdir(exist_ok=True)
         shutil.copyfile(path, bundle / "files" / name)
 
@@ -83,26 +106,39 @@ def _sample(test: Any, served: Served) -> dict[str, Any]:
     row = test.slice(0, 1).to_pylist()[0]
     return {
         c.name: (row[c.name].isoformat() if hasattr(row[c.name], "isoformat") else row[c.name])
-        for c in served.inputs if c.name in row and c.role != "image"
+        for c in served.inputs
+        if c.name in row and c.role != "image"
     }
 
 
 def _parity(
-    folder: Any, served: Served, test: Any, columns: dict[str, Any], fitted: Fitted,
+    folder: Path,
+    served: Served,
+    test: Any,
+    columns: dict[str, Any],
     threshold: float | None,
+    size: int,
 ) -> dict[str, Any]:
-    """Compare bundle and module on every test row; BundleError beyond 1e-4."""
+    """Compare bundle and module on every test row; BundleError beyond 1e-4.
+
+    Row numbers must be equal, except where their scores are: equals may come in any order.
+    """
     raw = arrays(test, {c.name: c.role for c in served.inputs})
     found = Bundle(folder, threads=2).predict(raw)
     rows = Batches.of(columns, None, torch.device("cpu"))
     worst, differing = 0.0, 0
-    for part in rows.in_order(8192):
+    for part in rows.in_order(size):
         with torch.no_grad():
-            wanted = served.module(rows.take(part)[0])
-        for name, tensor in wanted.items():
-            ours, theirs = found[name][part], tensor.numpy()
+            wanted = {n: t.numpy() for n, t in served.module(rows.take(part)[0]).items()}
+        for name, theirs in wanted.items():
+            ours = found[name][part]
             if np.issubdtype(theirs.dtype, np.floating):
-                worst = max(worst, float(np.max(np.abs(ours - theirs), initial=0.0)))
+                # Equal infinities are equal, though their difference is not a number.
+                gap = np.where(ours == theirs, 0.0, np.abs(ours - theirs))
+                worst = max(worst, float(np.max(gap, initial=0.0)))
+            else:
+                scores = [w for w in wanted.values() if np.issubdtype(w.dtype, np.floating)]
+                differing += int(np.sum((ours != theirs) & ~_tied(theirs, scores)))
             if name == "score" and threshold is not None:
                 near = np.abs(theirs - threshold) <= PARITY
                 differing += int(np.sum(((ours >= threshold) != (theirs >= threshold)) & ~near))
@@ -113,5 +149,23 @@ def _parity(
             kept="the trained weights",
             fix="look at the operations in `forward` that ONNX does otherwise",
         )
-    return {"parity_max_difference": worst, "parity_rows": test.num_rows,
-            "parity_decisions_differing": differing}
+    return {
+        "parity_max_difference": worst,
+        "parity_rows": test.num_rows,
+        "parity_decisions_differing": differing,
+    }
+
+
+def _tied(numbers: Any, scores: list[Any]) -> Any:
+    """Where a ranked answer could as well be another: its score is that of a neighbour.
+
+    The last place counts as tied: who came next is not in the answer.
+    """
+    tied = np.zeros(numbers.shape, bool)
+    for score in scores:
+        if score.ndim == 2 and score.shape == numbers.shape:
+            equal = np.abs(np.diff(score, axis=1)) <= PARITY
+            tied[:, :-1] |= equal
+            tied[:, 1:] |= equal
+            tied[:, -1] = True
+    return tied

@@ -8,8 +8,6 @@ appear, whole or not at all.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import types
 from collections.abc import Iterator, Mapping
@@ -75,7 +73,9 @@ class Stage(Generic[P]):
 
 
 @contextlib.contextmanager
-def opened(name: str, pipeline: str, params: type[P], *, after: tuple[str, ...] = ()) -> Iterator[Stage[P]]:
+def opened(
+    name: str, pipeline: str, params: type[P], *, after: tuple[str, ...] = ()
+) -> Iterator[Stage[P]]:
     """Open stage `name` of `pipeline`; close it when the block ends without an error.
 
     params: model of the stage's part of the block. after: the stages whose outputs it reads.
@@ -91,8 +91,14 @@ def opened(name: str, pipeline: str, params: type[P], *, after: tuple[str, ...] 
         _outputs(final) as out,
     ):
         stage = Stage(
-            name=name, pipeline=pipeline, paths=paths, params=own, out=out,
-            engine=engine_of(paths.params), open=stack, run=run,
+            name=name,
+            pipeline=pipeline,
+            paths=paths,
+            params=own,
+            out=out,
+            engine=engine_of(paths.params),
+            open=stack,
+            run=run,
         )
         yield stage
         stack.close()
@@ -128,8 +134,3 @@ def _write_plots(folder: Path, plots: Mapping[str, list[dict[str, Any]]]) -> Non
     with folder_aside(folder) as aside:
         for name, points in plots.items():
             write_json(aside / f"{name}.json", points)
-
-
-def digest_of(*values: Any) -> str:
-    """SHA-256 of plain values, hex."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()

@@ -15,7 +15,9 @@ def run(pipeline: str) -> None:
         data = read_tables(stage.input("clean"), stage.backend)
         examples = stage.notebook.label(data, stage.params)
         if not isinstance(examples, Examples):
-            raise DataError(f"`label` of {pipeline} returned no examples.", fix="return wb.Examples")
+            raise DataError(
+                f"`label` of {pipeline} returned no examples.", fix="return wb.Examples"
+            )
         spec = examples.write(stage.out)
         table = stage.backend.read_parquet(stage.out / "examples.parquet")
         rows = int(table.count().execute())

@@ -6,17 +6,17 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.torch import save_file
 
-from workbench.core.files import write_json
+from workbench.core.files import digest_values, write_json
 from workbench.core.params import Train
 from workbench.core.progress import progress
 from workbench.data.examples import read_spec
 from workbench.data.fitted import fit
 from workbench.data.tables import read_tables
-from workbench.stages.frame import digest_of, leads, opened
+from workbench.stages.frame import leads, opened
 from workbench.training.batches import Batches, targets, tensors
 from workbench.training.checkpoint import discard
 from workbench.training.devices import placed
-from workbench.training.loop import outputs, train
+from workbench.training.loop import outputs, rows_at_once, train
 from workbench.training.loss import default_loss, positive_weight
 from workbench.training.threshold import best_threshold
 
@@ -30,7 +30,8 @@ def run(pipeline: str) -> None:
         rows = {side: pq.read_table(folder / f"{side}.parquet") for side in ("train", "valid")}
         fitted = fit(rows["train"], spec)
         encode, start = stage.function("encode"), stage.function("start")
-        data = read_tables(stage.input("clean"), stage.backend) if encode or start else None
+        needs_data = encode or start or "text" in spec.roles.values()
+        data = read_tables(stage.input("clean"), stage.backend) if needs_data else None
         loss = stage.function("loss") or default_loss(fitted, settings.balance)
         with placed(settings.device, settings.threads) as place:
             torch.manual_seed(settings.seed)
@@ -43,24 +44,30 @@ def run(pipeline: str) -> None:
                 )
                 for side, table in rows.items()
             }
-            key = digest_of(stage.run.key, place.world)
+            key = digest_values(stage.run.key, place.world)
             checkpoints = stage.paths.checkpoints(pipeline, key)
             history: list[dict[str, float]] = []
-            steps = train(
-                model, sides["train"], sides["valid"], loss, settings, place, checkpoints
-            )
+            steps = train(model, sides["train"], sides["valid"], loss, settings, place, checkpoints)
             for step in progress(steps, f"train {pipeline}", settings.epochs):
-                history.append({
-                    "epoch": step.epoch, "train_loss": step.train_loss,
-                    "valid_loss": step.valid_loss,
-                })
-                stage.run.log(step.epoch, {
-                    "train_loss": step.train_loss, "valid_loss": step.valid_loss,
-                    "rows_per_s": step.rows_per_s, "seconds_per_epoch": step.seconds,
-                })
+                history.append(
+                    {
+                        "epoch": step.epoch,
+                        "train_loss": step.train_loss,
+                        "valid_loss": step.valid_loss,
+                    }
+                )
+                stage.run.log(
+                    step.epoch,
+                    {
+                        "train_loss": step.train_loss,
+                        "valid_loss": step.valid_loss,
+                        "rows_per_s": step.rows_per_s,
+                        "seconds_per_epoch": step.seconds,
+                    },
+                )
             threshold = None
             if fitted.task == "binary":
-                raw = outputs(model, sides["valid"])
+                raw = outputs(model, sides["valid"], rows_at_once(settings.batch_size))
                 shift = torch.log(torch.tensor(positive_weight(fitted, settings.balance)))
                 target = sides["valid"].target
                 assert target is not None  # a binary task has a target
@@ -71,15 +78,20 @@ def run(pipeline: str) -> None:
         write_json(stage.out / "fitted.json", fitted)
         parameters = sum(p.numel() for p in model.parameters())
         summary = {
-            "epochs": len(history), "best_epoch": int(best["epoch"]),
-            "valid_loss": best["valid_loss"], "train_loss": best["train_loss"],
-            "parameters": parameters, "rows": fitted.rows, "threshold": threshold,
+            "epochs": len(history),
+            "best_epoch": int(best["epoch"]),
+            "valid_loss": best["valid_loss"],
+            "train_loss": best["train_loss"],
+            "parameters": parameters,
+            "rows": fitted.rows,
+            "threshold": threshold,
         }
         write_json(stage.out / "summary.json", summary)
         stage.report = summary
         stage.plots["loss"] = [
             {"x": int(entry["epoch"]), "y": entry[side], "side": side.removesuffix("_loss")}
-            for entry in history for side in ("train_loss", "valid_loss")
+            for entry in history
+            for side in ("train_loss", "valid_loss")
         ]
     if leads():
         discard(checkpoints)

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.errors import StaleError
-from workbench.core.files import digest_folder, read_json
+from workbench.core.files import digest_folder, digest_values, read_json
 from workbench.core.fingerprint import Fingerprint, changes, fingerprint
 from workbench.core.paths import Paths
 from workbench.execution.lock import hold
 from workbench.metering.meter import Meter
 from workbench.metering.runs import Run, open_run
-from workbench.stages.frame import digest_of
 
 
 class Watched:
@@ -27,8 +26,15 @@ class Watched:
     key: digest of fingerprint, params and data; equal for a rerun of the same.
     """
 
-    def __init__(self, paths: Paths, stage: str, pipeline: str, before: Fingerprint,
-                 key: str, run: Run | None) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        stage: str,
+        pipeline: str,
+        before: Fingerprint,
+        key: str,
+        run: Run | None,
+    ) -> None:
         self.paths, self.stage, self.pipeline = paths, stage, pipeline
         self.before, self.key, self._run = before, key, run
         self.outputs: dict[str, str] = {}
@@ -64,12 +70,12 @@ def watched(
     leads = os.environ.get("RANK", "0") == "0"
     with contextlib.ExitStack() as stack:
         if leads:
-            stack.enter_context(hold(
-                paths.lock(f"{pipeline}.{stage}"), f"stage {stage} of {pipeline}"
-            ))
+            stack.enter_context(
+                hold(paths.lock(f"{pipeline}.{stage}"), f"stage {stage} of {pipeline}")
+            )
         before = fingerprint(paths.root, stage, pipeline)
         _compare(paths, stage, pipeline, before)
-        key = digest_of(before.digest, dict(params), dict(inputs))
+        key = digest_values(before.digest, dict(params), dict(inputs))
         run = _open(paths, stage, pipeline, before, key, params, inputs) if leads else None
         watch = Watched(paths, stage, pipeline, before, key, run)
         error = ""
@@ -83,8 +89,11 @@ def watched(
         finally:
             if run:
                 run.close(
-                    "failed" if error else "finished", window=metered.window if metered else None,
-                    outputs=watch.outputs, metrics=watch.metrics, error=error,
+                    "failed" if error else "finished",
+                    window=metered.window if metered else None,
+                    outputs=watch.outputs,
+                    metrics=watch.metrics,
+                    error=error,
                 )
 
 
@@ -106,12 +115,24 @@ def _compare(paths: Paths, stage: str, pipeline: str, now: Fingerprint) -> None:
 
 
 def _open(
-    paths: Paths, stage: str, pipeline: str, code: Fingerprint, key: str,
-    params: Mapping[str, Any], inputs: Mapping[str, str],
+    paths: Paths,
+    stage: str,
+    pipeline: str,
+    code: Fingerprint,
+    key: str,
+    params: Mapping[str, Any],
+    inputs: Mapping[str, str],
 ) -> Run:
     return open_run(
-        paths, pipeline=pipeline, stage=stage, key=key, fingerprint=code.digest,
-        notebook=f"pipelines/{pipeline}.py", function=stage, params=params, inputs=inputs,
+        paths,
+        pipeline=pipeline,
+        stage=stage,
+        key=key,
+        fingerprint=code.digest,
+        notebook=f"pipelines/{pipeline}.py",
+        function=stage,
+        params=params,
+        inputs=inputs,
         packages=code.packages,
     )
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from workbench.data.fitted import Fitted, arrays, codes
 
 Matrix = NDArray[np.float64]
+PLAIN = ("number", "word", "time")
 _FEW_WORDS = 40
 
 
@@ -21,8 +22,12 @@ def baseline_answers(
 
     linear: logistic (or ridge) regression on scaled numbers and one-hot words; boosting:
     histogram gradient boosting. label: of the training rows. rows: at most so many, the last
-    ones. Returns [test rows] or [test rows, classes] by name.
+    ones. Where no column is a number, word or time, there is one baseline: constant, the mean
+    of the label or the frequency of each class. Returns [test rows] or [test rows, classes] by
+    name.
     """
+    if not any(f.role in PLAIN for f in fitted.columns.values()):
+        return {"constant": _constant(label, test.num_rows, fitted)}
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -35,13 +40,23 @@ def baseline_answers(
         if fitted.task == "regression":
             linear = Ridge().fit(flat_train, label).predict(flat_test)
             boosting = HistGradientBoostingRegressor(random_state=seed)
-            return {"linear": linear, "boosting": boosting.fit(tree_train, label).predict(tree_test)}
+            return {
+                "linear": linear,
+                "boosting": boosting.fit(tree_train, label).predict(tree_test),
+            }
         linear = LogisticRegression(max_iter=300).fit(flat_train, label).predict_proba(flat_test)
         boosting = HistGradientBoostingClassifier(random_state=seed, early_stopping=False)
         trees = boosting.fit(tree_train, label).predict_proba(tree_test)
     if fitted.task == "binary":
         return {"linear": linear[:, 1], "boosting": trees[:, 1]}
     return {"linear": linear, "boosting": trees}
+
+
+def _constant(label: NDArray[Any], rows: int, fitted: Fitted) -> NDArray[np.float64]:
+    if fitted.task == "multiclass":
+        share = np.bincount(label, minlength=len(fitted.classes)) / len(label)
+        return np.tile(share, (rows, 1))
+    return np.full(rows, float(np.mean(label)))
 
 
 def _tree(rows: Any, fitted: Fitted) -> Matrix:
@@ -61,7 +76,9 @@ def _linear(rows: Any, fitted: Fitted) -> Matrix:
         fit = fitted.columns[name]
         if fit.role == "word":
             coded = codes(raw, fit.words)
-            parts += [(coded == i + 1).astype(float) for i in range(min(len(fit.words), _FEW_WORDS))]
+            parts += [
+                (coded == i + 1).astype(float) for i in range(min(len(fit.words), _FEW_WORDS))
+            ]
         elif fit.role == "time":
             day = 86_400.0
             for period in (day, 7 * day):
@@ -80,5 +97,5 @@ def _linear(rows: Any, fitted: Fitted) -> Matrix:
 
 def _plain(rows: Any, fitted: Fitted) -> list[tuple[str, NDArray[Any]]]:
     """The columns that a table model can read."""
-    roles = {n: f.role for n, f in fitted.columns.items() if f.role in ("number", "word", "time")}
+    roles = {n: f.role for n, f in fitted.columns.items() if f.role in PLAIN}
     return list(arrays(rows, roles).items())

@@ -2,68 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from workbench.core.errors import PipelineError
-from workbench.data.fitted import Fitted, arrays, codes
+from workbench.data.fitted import Fitted, arrays, codes, numbers
+from workbench.data.tokens import TOKENIZER, read_tokenizer, token_ids
+
+if TYPE_CHECKING:
+    from workbench.data.tables import Tables
 
 Encode = Callable[[Any, Fitted, Any], Mapping[str, Any]]
 
 
-def tensors(rows: Any, fitted: Fitted, encode: Encode | None = None, data: Any = None) -> dict[str, Tensor]:
+def tensors(
+    rows: Any, fitted: Fitted, encode: Encode | None = None, data: Tables | None = None
+) -> dict[str, Tensor]:
     """Turn an Arrow table into the tensors that `forward` takes, by role.
 
     number float32 [rows], word int64 codes [rows], time int64 [rows], list int64 codes
-    [rows, longest], image uint8 [rows, h, w, c]. A pipeline's `encode` gives text columns (and
-    overrides others).
+    [rows, longest], image uint8 [rows, h, w, c], text int64 tokens [rows, longest] by the asset
+    `tokenizer.json` of `data`. A pipeline's `encode` overrides any of them.
     """
     roles = {name: fit.role for name, fit in fitted.columns.items()}
     encoded = dict(encode(rows, fitted, data)) if encode else {}
     found: dict[str, Tensor] = {}
     for name, raw in arrays(rows, {n: r for n, r in roles.items() if n not in encoded}).items():
         if roles[name] in ("word", "list"):
-            coded = codes(raw, fitted.columns[name].words)
-            # Padding of a list is the empty word: code 0, like an unknown one.
-            found[name] = torch.from_numpy(coded)
+            found[name] = torch.from_numpy(codes(raw, fitted.columns[name].words))
         elif roles[name] == "text":
-            raise PipelineError(
-                f"Column '{name}' is text, and the pipeline has no `encode` that turns it into tokens.",
-                fix="define `encode(rows, fitted, data)`, or give the column another role",
-            )
+            found[name] = tokens(data, raw.tolist())
         else:
             found[name] = torch.from_numpy(raw.copy())  # Arrow's memory is read-only
     found.update({name: torch.as_tensor(value) for name, value in encoded.items()})
     return {name: found[name] for name in sorted(found)}
 
 
+def tokens(data: Tables | None, texts: Sequence[str]) -> Tensor:
+    """Return token ids of `texts`, int64 [texts, longest], by the asset `tokenizer.json` of `data`.
+
+    The bundle carries that file, so what is served reads text as training did.
+    """
+    if data is None or TOKENIZER not in data.assets:
+        raise PipelineError(
+            f"Text needs a tokenizer, and the data has no asset '{TOKENIZER}'.",
+            fix=f"return `wb.Tables(..., assets={{'{TOKENIZER}': path}})` from `collect`",
+        )
+    return torch.from_numpy(token_ids(read_tokenizer(data.assets[TOKENIZER]), texts))
+
+
 def targets(rows: Any, fitted: Fitted) -> Tensor | None:
-    """Return the target: float32 for binary and (standardised) regression, int64 classes."""
-    if not fitted.target or fitted.task in ("none",):
+    """Return the target of `rows` as `loss` gets it.
+
+    binary float32 0/1 [rows]; multiclass int64 class numbers [rows]; ranking int64 item codes
+    [rows], 0 where training never saw the item; regression float32 standardised, [rows], or
+    [rows, targets] when there are several; none the same, not standardised, or None without any.
+    """
+    if not fitted.targets:
         return None
-    column = rows[fitted.target]
     if fitted.task == "multiclass":
         place = {name: i for i, name in enumerate(fitted.classes)}
-        return torch.tensor([place.get(str(v), 0) for v in column.to_pylist()])
+        return torch.tensor([place.get(str(v), 0) for v in rows[fitted.target].to_pylist()])
     if fitted.task == "ranking":
-        return torch.from_numpy(codes(column.cast("string").to_numpy(zero_copy_only=False),
-                                      _words_of_target(fitted)))
-    value = torch.from_numpy(column.cast("float64").to_numpy(zero_copy_only=False).copy())
+        words = rows[fitted.target].cast("string").to_numpy(zero_copy_only=False)
+        return torch.from_numpy(codes(words, fitted.classes))
+    columns = [torch.from_numpy(numbers(rows[target]).copy()) for target in fitted.targets]
+    value = torch.stack(columns, dim=1)
     if fitted.task == "regression":
-        value = (value - fitted.target_mean) / fitted.target_std
-    return value.to(torch.float32)
-
-
-def _words_of_target(fitted: Fitted) -> tuple[str, ...]:
-    """A ranking's target is an item: its code is that of the list column that it extends."""
-    for fit in fitted.columns.values():
-        if fit.role == "list":
-            return fit.words
-    raise PipelineError("Task ranking needs a column with role `list`, a history of items.")
+        value = (value - torch.tensor(fitted.target_means)) / torch.tensor(fitted.target_stds)
+    return value.to(torch.float32).squeeze(1)
 
 
 @dataclass
@@ -78,7 +89,9 @@ class Batches:
     rows: int
 
     @classmethod
-    def of(cls, columns: Mapping[str, Tensor], target: Tensor | None, device: torch.device) -> Batches:
+    def of(
+        cls, columns: Mapping[str, Tensor], target: Tensor | None, device: torch.device
+    ) -> Batches:
         """Pack `columns` (each [rows, ...]) and `target` on `device`."""
         kinds: dict[torch.dtype, list[str]] = {}
         packed: list[tuple[list[str], Tensor]] = []

@@ -30,8 +30,11 @@ class Progress:
 
 
 def save(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer,
-    best: dict[str, Tensor], progress: Progress,
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    best: dict[str, Tensor],
+    progress: Progress,
 ) -> None:
     """Write one checkpoint in place of the one before."""
     with folder_aside(folder / "last") as aside:
@@ -39,8 +42,10 @@ def save(
         tensors.update({f"best.{k}": v for k, v in best.items()})
         for index, state in optimizer.state_dict()["state"].items():
             tensors.update({f"optimizer.{index}.{k}": v for k, v in state.items()})
-        save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()},
-                  aside / "tensors.safetensors")
+        save_file(
+            {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()},
+            aside / "tensors.safetensors",
+        )
         write_json(aside / "progress.json", progress)
 
 

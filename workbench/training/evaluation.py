@@ -22,12 +22,15 @@ What does not depend on weights (the sorting) is done once, not for each of hund
 class Report:
     """What a pipeline's own `evaluate` adds.
 
-    metrics: name to a number, or to one number a row, of which the mean and its interval are
-    reported. slices: name of a slice to its numbers. plots: name to points `{"x", "y"}`. main:
-    the metric by which releases are judged; higher_is_better says how.
+    metrics: name to a number, or to one number a row (of the test side, in its order), of which
+    the mean and its interval are reported. baselines: the same by who answered instead; where
+    both give a number a row, their difference is paired. slices: name of a slice to its numbers.
+    plots: name to points `{"x", "y"}`. main: the metric by which releases are judged;
+    higher_is_better says how.
     """
 
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    baselines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     slices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     plots: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     main: str | None = None
@@ -113,8 +116,12 @@ def mae(label: Array, value: Array) -> Weighted:
 
 
 METRICS: dict[str, dict[str, Metric]] = {
-    "binary": {"auc": auc, "average_precision": average_precision, "log_loss": log_loss,
-               "brier": brier},
+    "binary": {
+        "auc": auc,
+        "average_precision": average_precision,
+        "log_loss": log_loss,
+        "brier": brier,
+    },
     "multiclass": {"accuracy": accuracy, "log_loss": log_loss},
     "regression": {"rmse": rmse, "mae": mae},
 }
@@ -129,7 +136,9 @@ def at_threshold(label: Array, score: Array, threshold: float) -> dict[str, floa
     precision = hits / said.sum() if said.sum() else 0.0
     recall = hits / true.sum() if true.sum() else 0.0
     return {
-        "threshold": threshold, "precision": float(precision), "recall": float(recall),
+        "threshold": threshold,
+        "precision": float(precision),
+        "recall": float(recall),
         "f1": float(2 * precision * recall / (precision + recall)) if hits else 0.0,
         "alarm_fraction": float(said.mean()),
     }
@@ -169,12 +178,30 @@ def judge(
     return found
 
 
+def measured(value: Any, *, bootstrap: int, seed: int) -> dict[str, float]:
+    """A number as it is, or the mean of one number a row with its interval."""
+    values = np.asarray(value, dtype=np.float64)
+    if values.ndim == 0:
+        return {"value": float(values)}
+    return mean_interval(values, bootstrap=bootstrap, seed=seed)
+
+
+def minus_model(value: Any, model: Any, *, bootstrap: int, seed: int) -> dict[str, float]:
+    """A baseline's difference from the model, paired by row where both have a number a row."""
+    gap = np.asarray(value, dtype=np.float64) - np.asarray(model, dtype=np.float64)
+    found = measured(gap, bootstrap=bootstrap, seed=seed)
+    return {
+        "minus_model" if name == "value" else f"minus_model_{name}": number
+        for name, number in found.items()
+    }
+
+
 def mean_interval(values: Array, *, bootstrap: int, seed: int) -> dict[str, float]:
     """Mean of one number a row with its 95 % bootstrap interval."""
     rng = np.random.default_rng(seed)
-    drawn = np.array([
-        values[rng.integers(0, len(values), len(values))].mean() for _ in range(bootstrap)
-    ])
+    drawn = np.array(
+        [values[rng.integers(0, len(values), len(values))].mean() for _ in range(bootstrap)]
+    )
     return {"value": float(values.mean()), **_interval(drawn)}
 
 
@@ -228,7 +255,8 @@ def slices(
             at = plain == entry["values"]
             value = METRICS[task][name](label[at], answer[at])(np.ones(int(at.sum())))
             found[f"{column}={entry['values']}"] = {
-                "rows": int(at.sum()), "label_mean": float(label[at].mean()),
+                "rows": int(at.sum()),
+                "label_mean": float(label[at].mean()),
                 name: None if np.isnan(value) else value,
             }
     return found

@@ -32,12 +32,16 @@ class _Positional(nn.Module):
 
 
 def export_onnx(
-    module: nn.Module, example: Mapping[str, Tensor], inputs: tuple[Column, ...],
-    outputs: tuple[Column, ...], fitted: Fitted, path: Path,
+    module: nn.Module,
+    example: Mapping[str, Tensor],
+    inputs: tuple[Column, ...],
+    outputs: tuple[Column, ...],
+    fitted: Fitted,
+    path: Path,
 ) -> None:
     """Write `module` to `path` so that it takes raw columns: strings too, missing values too.
 
-    example: tensors of two rows or more. Word and list inputs get a LabelEncoder in front, so
+    example: tensors by input, of one row or more; two are taken. Word and list inputs get a LabelEncoder in front, so
     that no preprocessing is left outside the file. PipelineError if the module cannot be
     exported.
     """
@@ -47,21 +51,33 @@ def export_onnx(
     names = [column.name for column in inputs]
     batch = torch.export.Dim("rows", min=1)
     shapes = {
-        name: {0: batch} | {
+        name: {0: batch}
+        | {
             axis + 1: torch.export.Dim(f"{name}_{axis}", min=1)
-            for axis, size in enumerate(column.shape) if size == -1
+            for axis, size in enumerate(column.shape)
+            if size == -1
         }
         for name, column in zip(names, inputs, strict=True)
     }
-    given = {name: example[name] for name in names}
+    missing = [name for name in names if name not in example]
+    if missing:
+        raise PipelineError(
+            f"Input '{missing[0]}' of what is served is no column of the examples.",
+            fix=f"give `example={{'{missing[0]}': tensor}}` to wb.Served",
+        )
+    given = {name: _example(example[name], len(shapes[name])) for name in names}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                _Positional(module, [o.name for o in outputs]).eval(), kwargs={"columns": given},
-                dynamic_shapes={"columns": shapes}, dynamo=True, opset_version=OPSET,
-                verbose=False, optimize=True,
+                _Positional(module, [o.name for o in outputs]).eval(),
+                kwargs={"columns": given},
+                dynamic_shapes={"columns": shapes},
+                dynamo=True,
+                opset_version=OPSET,
+                verbose=False,
+                optimize=True,
             )
     except Exception as error:  # the exporter has no base class of its own
         reason = str(error).strip().splitlines()
@@ -80,6 +96,18 @@ def export_onnx(
     model = onnx.shape_inference.infer_shapes(model)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _example(column: Tensor, varying: int) -> Tensor:
+    """Two rows of `column`, and at least two along its `varying` first axes.
+
+    torch.export would take a size of one for a constant.
+    """
+    column = torch.cat([column[:2]] * 2)[:2]
+    for axis in range(1, varying):
+        if column.shape[axis] < 2:
+            column = torch.cat([column, column], dim=axis)
+    return column
 
 
 def _rename(graph: Any, inputs: list[str], outputs: list[str]) -> None:
@@ -139,9 +167,18 @@ def _encode(model: Any, name: str, words: tuple[str, ...]) -> None:
     value.type.tensor_type.elem_type = TensorProto.STRING
     # An empty vocabulary is not allowed; a word nobody can send stands in for it.
     keys = list(words) or ["\x00"]
-    graph.node.insert(0, helper.make_node(
-        "LabelEncoder", [name], [codes], name=f"encode_{name}", domain="ai.onnx.ml",
-        keys_strings=keys, values_int64s=list(range(1, len(keys) + 1)), default_int64=0,
-    ))
+    graph.node.insert(
+        0,
+        helper.make_node(
+            "LabelEncoder",
+            [name],
+            [codes],
+            name=f"encode_{name}",
+            domain="ai.onnx.ml",
+            keys_strings=keys,
+            values_int64s=list(range(1, len(keys) + 1)),
+            default_int64=0,
+        ),
+    )
     if not any(o.domain == "ai.onnx.ml" for o in model.opset_import):
         model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 4))

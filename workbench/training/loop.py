@@ -23,6 +23,11 @@ CHECKPOINT_EVERY_S = 0.5
 EVAL_ROWS = 8192
 
 
+def rows_at_once(batch_size: int) -> int:
+    """Rows to answer at once without gradients: four batches need no more memory than training."""
+    return min(EVAL_ROWS, 4 * batch_size)
+
+
 @dataclass(frozen=True)
 class Step:
     """One finished epoch. train_loss is its mean by row; valid_loss after it, lower is better."""
@@ -36,8 +41,13 @@ class Step:
 
 
 def train(
-    model: nn.Module, train_rows: Batches, valid_rows: Batches, loss: Loss, settings: Train,
-    place: Place, checkpoints: Path,
+    model: nn.Module,
+    train_rows: Batches,
+    valid_rows: Batches,
+    loss: Loss,
+    settings: Train,
+    place: Place,
+    checkpoints: Path,
 ) -> Iterator[Step]:
     """Train `model` in place, yielding each epoch; at the end it holds its best weights.
 
@@ -47,7 +57,9 @@ def train(
     """
     model.to(place.device)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay,
+        model.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
         fused=place.device.type in ("cpu", "cuda", "xpu"),
     )
     best = _copy(model)
@@ -62,7 +74,7 @@ def train(
         seed = settings.seed * 1_000_003 + progress.epoch
         torch.manual_seed(seed + place.rank)
         train_loss = _epoch(stepping, train_rows, loss, optimizer, settings, place, seed)
-        valid_loss = _validate(model, valid_rows, loss, place)
+        valid_loss = _validate(model, valid_rows, loss, place, rows_at_once(settings.batch_size))
         if not (math.isfinite(train_loss) and math.isfinite(valid_loss)):
             raise TrainingError(
                 f"The loss is not a number in epoch {progress.epoch + 1}.",
@@ -74,10 +86,15 @@ def train(
         if valid_loss < progress.best:
             progress.best, progress.best_epoch = valid_loss, progress.epoch
             best = _copy(model)
-        progress.history.append({
-            "epoch": progress.epoch, "train_loss": train_loss, "valid_loss": valid_loss,
-            "seconds": seconds, "rows_per_s": train_rows.rows / max(seconds, 1e-9),
-        })
+        progress.history.append(
+            {
+                "epoch": progress.epoch,
+                "train_loss": train_loss,
+                "valid_loss": valid_loss,
+                "seconds": seconds,
+                "rows_per_s": train_rows.rows / max(seconds, 1e-9),
+            }
+        )
         if place.rank == 0 and time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
             checkpoint.save(checkpoints, model, optimizer, best, progress)
             saved_at = time.monotonic()
@@ -96,7 +113,11 @@ def _done(progress: Progress, settings: Train) -> bool:
 def _step(entry: dict[str, float], progress: Progress) -> Step:
     epoch = int(entry["epoch"])
     return Step(
-        epoch, entry["train_loss"], entry["valid_loss"], entry["seconds"], entry["rows_per_s"],
+        epoch,
+        entry["train_loss"],
+        entry["valid_loss"],
+        entry["seconds"],
+        entry["rows_per_s"],
         best=epoch == progress.best_epoch,
     )
 
@@ -115,8 +136,13 @@ def _distributed(model: nn.Module, place: Place) -> nn.Module:
 
 
 def _epoch(
-    model: nn.Module, rows: Batches, loss: Loss, optimizer: torch.optim.Optimizer,
-    settings: Train, place: Place, seed: int,
+    model: nn.Module,
+    rows: Batches,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer,
+    settings: Train,
+    place: Place,
+    seed: int,
 ) -> float:
     """One pass over the shuffled rows; returns the mean loss by row."""
     model.train()
@@ -142,11 +168,11 @@ def _epoch(
 
 
 @torch.no_grad()
-def _validate(model: nn.Module, rows: Batches, loss: Loss, place: Place) -> float:
+def _validate(model: nn.Module, rows: Batches, loss: Loss, place: Place, size: int) -> float:
     """Mean loss by row over the validation side, the same on every process."""
     model.eval()
     total = 0.0
-    for part in rows.in_order(EVAL_ROWS):
+    for part in rows.in_order(size):
         columns, target = rows.take(part)
         with place.autocast():
             total += float(loss(model, columns, target)) * (part.stop - part.start)
@@ -154,7 +180,7 @@ def _validate(model: nn.Module, rows: Batches, loss: Loss, place: Place) -> floa
 
 
 @torch.no_grad()
-def outputs(model: nn.Module, rows: Batches) -> Tensor:
-    """Raw outputs of all rows, in order, on the CPU."""
+def outputs(model: nn.Module, rows: Batches, size: int) -> Tensor:
+    """Raw outputs of all rows, in order, `size` at a time, on the CPU."""
     model.eval()
-    return torch.cat([model(rows.take(part)[0]).float().cpu() for part in rows.in_order(EVAL_ROWS)])
+    return torch.cat([model(rows.take(part)[0]).float().cpu() for part in rows.in_order(size)])

@@ -24,19 +24,23 @@ def positive_weight(fitted: Fitted, balance: str) -> float:
 
 
 def default_loss(fitted: Fitted, balance: str) -> Loss:
-    """Return the loss of a task: binary and multiclass cross-entropy, squared error."""
+    """Return the loss of a task: cross-entropy, or the squared error over all targets."""
     if fitted.task == "binary":
         weight = torch.tensor(positive_weight(fitted, balance))
 
-        def binary(model: nn.Module, columns: Mapping[str, Tensor], target: Tensor | None) -> Tensor:
+        def binary(
+            model: nn.Module, columns: Mapping[str, Tensor], target: Tensor | None
+        ) -> Tensor:
             output = model(columns)
             return F.binary_cross_entropy_with_logits(
                 output, target, pos_weight=weight.to(output.device)
             )
 
         return binary
-    if fitted.task in ("multiclass", "ranking"):
+    if fitted.task == "multiclass":
         return lambda model, columns, target: F.cross_entropy(model(columns), target)
+    if fitted.task == "ranking":
+        return _ranking
     if fitted.task == "regression":
         return lambda model, columns, target: F.mse_loss(model(columns), target)
     raise PipelineError(
@@ -45,11 +49,22 @@ def default_loss(fitted: Fitted, balance: str) -> Loss:
     )
 
 
+def _ranking(model: nn.Module, columns: Mapping[str, Tensor], target: Tensor | None) -> Tensor:
+    """Cross-entropy of the next item; `model` gives [rows, 1 + items], place 0 being no item.
+
+    Rows whose item training never saw cannot be answered rightly and are left out.
+    """
+    assert target is not None  # `Examples` demands a target for this task
+    known = (target > 0).sum().clamp(min=1)
+    return F.cross_entropy(model(columns), target, ignore_index=0, reduction="sum") / known
+
+
 class Answer(nn.Module):
     """The trained model with its raw output turned into what a person asks for.
 
     binary: `score`, a probability, with the weight of the positives taken back out of the logit.
-    multiclass: `scores` [rows, classes]. regression: `value` in the target's own unit.
+    multiclass: `scores` [rows, classes]. regression: `value` in the target's own unit, or each of
+    several targets under its own name.
     """
 
     def __init__(self, model: nn.Module, fitted: Fitted, balance: str) -> None:
@@ -57,7 +72,8 @@ class Answer(nn.Module):
         self.model = model
         self.task = fitted.task
         self.shift = math.log(positive_weight(fitted, balance))
-        self.mean, self.std = fitted.target_mean, fitted.target_std
+        self.names = output_names(fitted)
+        self.means, self.stds = fitted.target_means, fitted.target_stds
 
     def forward(self, columns: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the answer of `columns` by output name."""
@@ -66,4 +82,17 @@ class Answer(nn.Module):
             return {"score": torch.sigmoid(raw - self.shift)}
         if self.task == "multiclass":
             return {"scores": torch.softmax(raw, dim=-1)}
-        return {"value": raw * self.std + self.mean}
+        values = raw.unbind(1) if len(self.names) > 1 else (raw,)
+        return {
+            name: value * std + mean
+            for name, value, mean, std in zip(
+                self.names, values, self.means, self.stds, strict=True
+            )
+        }
+
+
+def output_names(fitted: Fitted) -> tuple[str, ...]:
+    """Names of the outputs of what is served by default."""
+    if fitted.task == "regression" and len(fitted.targets) > 1:
+        return fitted.targets
+    return ({"binary": "score", "multiclass": "scores"}.get(fitted.task, "value"),)

@@ -1,0 +1,78 @@
+"""Commands that look: runs, doctor."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from workbench.cli.show import Json, amount, json_out, moment, say, table
+from workbench.core.paths import find_paths
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    app.command()(runs)
+    app.command()(doctor)
+
+
+def runs(
+    pipeline: Annotated[str | None, typer.Argument(help="Only this pipeline.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Only this stage.")] = None,
+    last: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
+    json: Json = False,
+) -> None:
+    """List runs with what they took and used."""
+    from workbench.metering.runs import damaged, read_runs
+
+    paths = find_paths()
+    found = [
+        r
+        for r in reversed(read_runs(paths))
+        if (not pipeline or r.pipeline == pipeline) and (not stage or r.stage == stage)
+    ][:last]
+    if json:
+        json_out(found)
+        return
+    from workbench.metering.site import total_energy
+
+    rows = []
+    for run in found:
+        window = run.window
+        energy = total_energy(window.usages)[0] if window else None
+        rows.append(
+            [
+                run.id,
+                f"{run.stage}@{run.pipeline}",
+                run.state,
+                moment(window.start_s) if window else "-",
+                amount(window.duration_s if window else None, "s"),
+                amount(window.peak_memory_bytes / 1e6 if window else None, "MB"),
+                amount(energy * 1000 if energy is not None else None, "Wh"),
+            ]
+        )
+    table(
+        "", ["run", "stage", "state", "started", "took", "peak memory", "energy (modelled)"], rows
+    )
+    for folder, reason in damaged(paths):
+        say(f"damaged record {folder.name}: {reason}", "yellow")
+
+
+def doctor(json: Json = False) -> None:
+    """Say what this machine and checkout can do, what is missing, and what mends it."""
+    from rich.text import Text
+
+    from workbench.cli.doctor import examine
+
+    findings = examine()
+    if json:
+        json_out(findings)
+        return
+    style = {"good": "green", "note": "yellow", "bad": "red"}
+    table(
+        "",
+        ["what", "state", "found", "what mends it"],
+        [[f.what, Text(f.state, style=style[f.state]), f.found, f.fix] for f in findings],
+    )
+    if any(f.state == "bad" for f in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,215 @@
+"""What the next `dvc repro` will do, and why, computed without running anything.
+
+`dvc status` cannot say it: after any edit it sees only the fingerprint stage. Here fingerprints
+are computed in memory and compared with dvc.lock, and the run cache is asked as DVC asks it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from workbench.core.files import json_bytes
+from workbench.core.fingerprint import Fingerprint, changes, fingerprint_all, read
+from workbench.core.params import read_params
+from workbench.core.paths import Paths
+from workbench.execution.dvcfiles import (
+    Cache,
+    DvcStage,
+    Hashes,
+    feeds,
+    is_in,
+    locked,
+    param,
+    read_lock,
+    read_stages,
+    read_yaml,
+)
+
+Action = Literal["run", "restore", "may run", "up to date"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens to one stage in the next run.
+
+    action: `run`; `restore` from DVC's cache, without running; `may run`, if a stage before it
+    gives other data than before; or nothing. reasons: sentences, most telling first.
+    """
+
+    name: str
+    action: Action
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass
+class _State:
+    """What is known while stages are gone through in order.
+
+    hashes: of outputs after the next run, by path; None where only running would tell.
+    """
+
+    paths: Paths
+    params: Mapping[str, Any]
+    lock: Mapping[str, Any]
+    disk: Hashes
+    cache: Cache
+    codes: Mapping[tuple[str, str], Fingerprint]
+    after: dict[str, str | None] = field(default_factory=dict)
+
+
+def plan(paths: Paths) -> list[Step]:
+    """Return a step for each stage of dvc.yaml, in the order of the next run.
+
+    Raises ParamsError, PipelineError or StateError where a run would stop at once.
+    """
+    checked = read_params(paths.params)
+    params = read_yaml(paths.params)
+    codes = fingerprint_all(paths.root, checked.pipelines)
+    state = _State(
+        paths=paths,
+        params=params,
+        lock=read_lock(paths.dvc_lock),
+        disk=Hashes(paths.root, paths.root / ".workbench" / "hashes.json"),
+        cache=Cache(paths.root),
+        codes=codes,
+    )
+    stages = read_stages(paths.dvc_yaml, params)
+    steps = [_step(stage, stages, state) for stage in stages]
+    state.disk.keep()
+    return steps
+
+
+def _step(stage: DvcStage, stages: list[DvcStage], state: _State) -> Step:
+    entry = state.lock.get(stage.name)
+    reasons, waits = _reasons(stage, entry, state)
+    deps = {dep: _now(dep, state) for dep in stage.deps}
+    if stage.name == "fingerprint":
+        return _fingerprint_step(stage, reasons, state)
+    if not reasons and not waits:
+        return Step(stage.name, "up to date")
+    if any(md5 is None for md5 in deps.values()):
+        state.after.update(dict.fromkeys(stage.outs))
+        if reasons:
+            return Step(stage.name, "run", (*reasons, *waits))
+        upstream = ", ".join(s.name for s in stages if feeds(s, stage) and _unsure(s, state))
+        return Step(stage.name, "may run", (f"if {upstream} gives other data than before",))
+    earlier = _earlier(stage, entry, deps, state)
+    if earlier is not None:
+        state.after.update(earlier)
+        return Step(stage.name, "restore", reasons)
+    state.after.update(dict.fromkeys(stage.outs))
+    return Step(stage.name, "run", reasons)
+
+
+def _reasons(
+    stage: DvcStage, entry: Mapping[str, Any] | None, state: _State
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Why the stage is certain to be looked at, and which inputs only a run can tell."""
+    if entry is None:
+        return ("it has never run here",), ()
+    reasons: list[str] = []
+    if entry.get("cmd") != stage.cmd:
+        reasons.append("its command in dvc.yaml changed")
+    known = (entry.get("params") or {}).get("params.yaml") or {}
+    for key in stage.params:
+        now = param(state.params, key)
+        if key not in known or known[key] != now:
+            reasons += _param_changes(key, known.get(key), now)
+    before = locked(entry, "deps")
+    waits: list[str] = []
+    for dep in stage.deps:
+        now = _now(dep, state)
+        if dep not in before:
+            reasons.append(f"{dep} is a new input")
+        elif now is None and _made_by_run(dep, state):
+            waits.append(dep)
+        elif now != before[dep]:
+            reasons += _dep_changes(dep, before[dep], stage, state)
+    outs = locked(entry, "outs")
+    for out in stage.outs:
+        on_disk = state.disk.of(out)
+        if on_disk is None:
+            reasons.append(f"its output {out} is missing")
+        elif on_disk != outs.get(out):
+            reasons.append(f"its output {out} was changed by hand")
+        elif not out.startswith("metrics/") and not state.cache.has(on_disk):
+            reasons.append(f"its output {out} is not in DVC's cache")
+    return tuple(reasons), tuple(waits)
+
+
+def _now(dep: str, state: _State) -> str | None:
+    """Hash of an input as the stage will find it; None where only a run can tell."""
+    made = [out for out in state.after if is_in(dep, out)]
+    if not made:
+        return state.disk.of(dep)
+    if dep in state.after:
+        return state.after[dep]
+    return None if state.after[made[0]] is None else state.disk.of(dep)
+
+
+def _made_by_run(dep: str, state: _State) -> bool:
+    return any(is_in(dep, out) for out in state.after)
+
+
+def _unsure(stage: DvcStage, state: _State) -> bool:
+    return any(out in state.after and state.after[out] is None for out in stage.outs)
+
+
+def _fingerprint_step(stage: DvcStage, reasons: tuple[str, ...], state: _State) -> Step:
+    """The first stage's outputs are computed here, so that what follows is certain."""
+    for (name, pipeline), code in state.codes.items():
+        path = state.paths.fingerprint(name, pipeline).relative_to(state.paths.root).as_posix()
+        content = json_bytes(code)
+        state.after[path] = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if not reasons:
+        return Step(stage.name, "up to date")
+    return Step(stage.name, "run", reasons)
+
+
+def _dep_changes(dep: str, before: str, stage: DvcStage, state: _State) -> list[str]:
+    """Say what changed in an input; for code, which function."""
+    if not dep.startswith("fingerprints/"):
+        return [f"{dep} changed"]
+    new = state.codes[stage.stage, stage.pipeline]
+    old = read(state.cache.object(before))
+    said = changes(old, new) if old else []
+    return said or [f"the code of {stage.name} changed"]
+
+
+def _param_changes(key: str, old: Any, new: Any) -> list[str]:
+    """Name the innermost settings that differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        found: list[str] = []
+        for name in sorted({*old, *new}):
+            if old.get(name) != new.get(name):
+                found += _param_changes(f"{key}.{name}", old.get(name), new.get(name))
+        return found
+    return [f"{key} was {old}, is {new}"]
+
+
+def _earlier(
+    stage: DvcStage, entry: Mapping[str, Any] | None, deps: Mapping[str, str | None], state: _State
+) -> dict[str, str] | None:
+    """Outputs that DVC restores instead of running the stage, by path."""
+    same_inputs = (
+        entry is not None
+        and entry.get("cmd") == stage.cmd
+        and (locked(entry, "deps") == dict(deps))
+        and all(
+            ((entry.get("params") or {}).get("params.yaml") or {}).get(k) == param(state.params, k)
+            for k in stage.params
+        )
+    )
+    if same_inputs and entry is not None:
+        outs = locked(entry, "outs")
+        if set(outs) == set(stage.outs) and all(state.cache.has(md5) for md5 in outs.values()):
+            return outs
+    run: dict[str, Any] = {"cmd": stage.cmd}
+    run["deps"] = [{"path": path, "hash": "md5", "md5": deps[path]} for path in sorted(deps)]
+    if stage.params:
+        run["params"] = {"params.yaml": {k: param(state.params, k) for k in sorted(stage.params)}}
+    run["outs"] = sorted(stage.outs)
+    return state.cache.earlier_run(run)

@@ -1,0 +1,130 @@
+"""Several programs that start together and stop together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workbench.core.errors import BusyError
+
+READY_S = 60.0
+STOP_S = 10.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """A server: what starts it, and the port of 127.0.0.1 that it will listen on."""
+
+    name: str
+    port: int
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_together(
+    programs: Sequence[Program], *, cwd: Path, logs: Path, say: Callable[..., None]
+) -> None:
+    """Start every program, say where each is, and wait; when one ends or on Ctrl-C, stop all.
+
+    Output goes to `logs`/<name>.log. BusyError names a port that is taken, before anything starts.
+    """
+    for program in programs:
+        if _listens(program.port):
+            raise BusyError(
+                f"Port {program.port}, meant for {program.name}, is in use.",
+                fix=f"stop what listens there, or give --{program.name}-port",
+            )
+    logs.mkdir(parents=True, exist_ok=True)
+    previous = signal.signal(signal.SIGTERM, _as_interrupt)
+    running: list[tuple[Program, subprocess.Popen[bytes]]] = []
+    try:
+        for program in programs:
+            running.append((program, _start(program, cwd, logs)))
+        _wait_until_ready(running, logs, say)
+        say("all together until Ctrl-C", "dim")
+        while all(process.poll() is None for _, process in running):
+            time.sleep(0.5)
+        _tell_ended(running, logs, say)
+    except KeyboardInterrupt:
+        say("stopping", "dim")
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        _stop(running)
+
+
+def _as_interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _start(program: Program, cwd: Path, logs: Path) -> subprocess.Popen[bytes]:
+    with (logs / f"{program.name}.log").open("wb") as log:
+        # A group of its own: Ctrl-C reaches us first, and children of the program end with it.
+        return subprocess.Popen(
+            program.command,
+            cwd=cwd,
+            env={**os.environ, **program.environment},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+
+def _wait_until_ready(
+    running: Sequence[tuple[Program, subprocess.Popen[bytes]]], logs: Path, say: Callable[..., None]
+) -> None:
+    waiting = list(running)
+    deadline = time.monotonic() + READY_S
+    while waiting and time.monotonic() < deadline:
+        for program, process in list(waiting):
+            if process.poll() is not None:
+                return
+            if _listens(program.port):
+                say(f"  {program.name:<11} http://127.0.0.1:{program.port}")
+                waiting.remove((program, process))
+        time.sleep(0.2)
+    for program, _ in waiting:
+        say(f"  {program.name:<11} is slow to start; see {logs / program.name}.log", "yellow")
+
+
+def _tell_ended(
+    running: Sequence[tuple[Program, subprocess.Popen[bytes]]], logs: Path, say: Callable[..., None]
+) -> None:
+    for program, process in running:
+        if process.poll() is not None:
+            last = (
+                (logs / f"{program.name}.log").read_text(errors="replace").strip().splitlines()[-3:]
+            )
+            say(f"{program.name} ended with {process.returncode}: {' / '.join(last)}", "red")
+
+
+def _stop(running: Sequence[tuple[Program, subprocess.Popen[bytes]]]) -> None:
+    """Ask every group to end, then make it."""
+    for _, process in running:
+        _signal(process, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_S
+    for _, process in running:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            _signal(process, signal.SIGKILL)
+            process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,155 @@
+"""Figures of training and evaluation: reports in, plotly figures out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from workbench.figures.theme import BLUE, GREY, ORANGE, blank
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Points = Sequence[Mapping[str, Any]]
+
+
+def loss_curve(points: Points) -> go.Figure:
+    """Loss by epoch on both sides, from `plots/<pipeline>/train/loss.json`."""
+    figure = blank("Loss while learning", "epoch", "loss (nats a row)")
+    for side in dict.fromkeys(p.get("side", "") for p in points):
+        own = [p for p in points if p.get("side", "") == side]
+        figure.add_scatter(
+            x=[p["x"] for p in own], y=[p["y"] for p in own], name=side, mode="lines+markers"
+        )
+    return figure
+
+
+def roc(points: Points) -> go.Figure:
+    """Receiver operating characteristic."""
+    figure = blank(
+        "Receiver operating characteristic",
+        "false alarms (share of good ones)",
+        "found (share of bad ones)",
+    )
+    _line(figure, points, "model")
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", name="by chance", line={"dash": "dot", "color": GREY}
+    )
+    return figure
+
+
+def precision_recall(points: Points, base_rate: float | None = None) -> go.Figure:
+    """Precision by recall; the dotted line is what chance gives."""
+    figure = blank(
+        "Precision and recall",
+        "recall (share of bad ones found)",
+        "precision (alarms that are right)",
+    )
+    _line(figure, points, "model")
+    if base_rate is not None:
+        figure.add_scatter(
+            x=[0, 1],
+            y=[base_rate, base_rate],
+            mode="lines",
+            name="by chance",
+            line={"dash": "dot", "color": GREY},
+        )
+    figure.update_yaxes(range=[0, 1.02])
+    return figure
+
+
+def calibration(points: Points) -> go.Figure:
+    """What happened against what was said, in ten bins of equal size, on log axes."""
+    figure = blank("Calibration", "said (mean score)", "happened (share of bad ones)")
+    shown = [p for p in points if p["x"] > 0 and p["y"] > 0]
+    low = min((min(p["x"], p["y"]) for p in shown), default=1e-3)
+    figure.add_scatter(
+        x=[low, 1], y=[low, 1], mode="lines", name="perfect", line={"dash": "dot", "color": GREY}
+    )
+    figure.add_scatter(
+        x=[p["x"] for p in shown],
+        y=[p["y"] for p in shown],
+        name="model",
+        mode="lines+markers",
+        line={"color": BLUE},
+    )
+    figure.update_xaxes(type="log")
+    figure.update_yaxes(type="log")
+    return figure
+
+
+def dropped(points: Points) -> go.Figure:
+    """Rows that left, by rule, from `plots/<pipeline>/clean/dropped.json`."""
+    ranked = sorted(points, key=lambda p: p["y"])
+    figure = blank("Rows set aside, by rule", "rows", "", height=90 + 34 * max(len(ranked), 1))
+    figure.add_bar(
+        x=[p["y"] for p in ranked],
+        y=[p["x"] for p in ranked],
+        orientation="h",
+        marker_color=BLUE,
+        text=[f"{p['y']:,}" for p in ranked],
+        textposition="auto",
+    )
+    return figure
+
+
+def compared(report: Mapping[str, Any]) -> go.Figure:
+    """The main metric with its interval, model against baselines, from `evaluate.json`."""
+    main = report["main"]
+    rows = {"model": report["metrics"][main]} | {
+        who: metrics[main] for who, metrics in report.get("baselines", {}).items()
+    }
+    figure = blank(
+        f"{main.replace('_', ' ')} on the test side, 95 % interval",
+        main.replace("_", " "),
+        "",
+        height=110 + 40 * len(rows),
+    )
+    for who, entry in reversed(rows.items()):
+        lo, hi = entry.get("lo", entry["value"]), entry.get("hi", entry["value"])
+        figure.add_scatter(
+            x=[entry["value"]],
+            y=[who],
+            mode="markers",
+            showlegend=False,
+            marker={"size": 11, "color": BLUE if who == "model" else ORANGE},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [hi - entry["value"]],
+                "arrayminus": [entry["value"] - lo],
+            },
+        )
+    return figure
+
+
+def slices(report: Mapping[str, Any]) -> go.Figure:
+    """The main metric by slice, from `evaluate.json`; thin slices are pale."""
+    main = report["main"]
+    rows = [(name, s) for name, s in report.get("slices", {}).items() if s.get(main) is not None]
+    figure = blank(
+        "Where it works, and where less",
+        main.replace("_", " "),
+        "",
+        height=90 + 28 * max(len(rows), 1),
+    )
+    most = max((s["rows"] for _, s in rows), default=1)
+    figure.add_bar(
+        x=[s[main] for _, s in rows],
+        y=[name for name, _ in rows],
+        orientation="h",
+        marker={"color": BLUE, "opacity": [0.35 + 0.65 * (s["rows"] / most) for _, s in rows]},
+        hovertext=[f"{s['rows']:,} rows" for _, s in rows],
+    )
+    figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def _line(figure: Any, points: Points, name: str) -> None:
+    figure.add_scatter(
+        x=[p["x"] for p in points],
+        y=[p["y"] for p in points],
+        mode="lines",
+        name=name,
+        line={"color": BLUE, "width": 2.5},
+    )

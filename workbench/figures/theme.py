@@ -1,0 +1,31 @@
+"""One look for every figure: quiet axes, few colours that also the colour-blind tell apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+# Okabe and Ito's palette: distinguishable with any common colour vision.
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8a8f98"
+COLOURS = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", GREY)
+
+
+def blank(title: str, x: str, y: str, *, height: int = 320) -> go.Figure:
+    """Return an empty figure with titled axes (units belong into the titles)."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.update_layout(
+        title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 16}},
+        height=height,
+        margin={"l": 60, "r": 20, "t": 50, "b": 50},
+        template="plotly_white",
+        colorway=list(COLOURS),
+        font={"size": 13},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+        xaxis={"title": x, "showgrid": False},
+        yaxis={"title": y, "gridcolor": "#eceef1"},
+    )
+    return figure

@@ -1,0 +1,132 @@
+"""`workbench repro`: run what is stale under DVC, then make everything outside of it true."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from workbench.core.check import check
+from workbench.core.errors import (
+    MissingError,
+    PipelineError,
+    ReleaseError,
+    WorkbenchError,
+    did_you_mean,
+)
+from workbench.core.params import Params, read_params
+from workbench.core.paths import Paths
+from workbench.execution.forkserver import ForkServer
+from workbench.execution.lock import hold
+from workbench.metering.report import write_usage
+
+Say = Callable[..., None]
+
+_RUNNING = re.compile(r"^Running stage '(.+)':")
+_SKIPPED = re.compile(r"^Stage '(.+)' didn't change, skipping")
+_RESTORED = re.compile(r"^Stage '(.+)' is cached - skipping run, checking out outputs")
+_QUIET = re.compile(
+    r"^(> |Updating lock file|Generating lock file|Use `dvc push`|To track|\s*git add|\s*$)"
+)
+
+
+def repro(
+    paths: Paths, pipelines: list[str], *, cold: bool, release: bool, keep_going: bool, say: Say
+) -> int:
+    """Run `pipelines` (all when empty) to their releases; returns the exit code.
+
+    cold: without the fork server. Raises BusyError when another repro runs in this checkout.
+    """
+    params = read_params(paths.params)
+    chosen = pipelines or list(params.pipelines)
+    for name in chosen:
+        if name not in params.pipelines:
+            raise PipelineError(f"No pipeline '{name}'.{did_you_mean(name, params.pipelines)}")
+    _keep_contract(paths, params)
+    with hold(paths.lock("repro"), "`workbench repro` of this checkout"):
+        from workbench.tracking.follower import Follower
+
+        follower = Follower(paths, params.site)
+        follower.start()
+        try:
+            with contextlib.nullcontext() if cold else ForkServer().start():
+                code = _dvc(paths, chosen, keep_going, say)
+        finally:
+            # What failed is tracked too: it cost something.
+            for problem in follower.stop().problems:
+                say(f"tracking: {problem}", "yellow")
+        write_usage(paths, chosen)
+        return _release(paths, params, chosen, code, say) if release else code
+
+
+def _keep_contract(paths: Paths, params: Params) -> None:
+    """A broken notebook stops here, before anything runs."""
+    problems = check(paths.root, params)
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise PipelineError(f"{problems[0]}{more}", fix="workbench check")
+
+
+def _dvc(paths: Paths, pipelines: list[str], keep_going: bool, say: Say) -> int:
+    """Run `dvc repro`, telling each stage in a line; returns its exit code."""
+    command = [sys.executable, "-m", "dvc", "repro", *(f"candidate@{name}" for name in pipelines)]
+    if keep_going:
+        command.append("--keep-going")
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    with subprocess.Popen(
+        command, cwd=paths.root, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None  # asked for above
+            for text, style in _told(process.stdout):
+                say(text, style)
+        except KeyboardInterrupt:
+            # The terminal sent it to DVC and the stage as well: let them end in order.
+            process.wait()
+            raise
+        return process.wait()
+
+
+def _told(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
+    """Turn DVC's lines into one line for each stage, with how long it took."""
+    running, began = "", time.monotonic()
+    for line in lines:
+        text = line.rstrip()
+        started, skipped, restored = (p.match(text) for p in (_RUNNING, _SKIPPED, _RESTORED))
+        if (started or skipped or restored) and running:
+            yield f"  {running}  {time.monotonic() - began:.1f} s", "green"
+            running = ""
+        if started:
+            running, began = started[1], time.monotonic()
+        elif restored:
+            yield f"  {restored[1]}  restored from the cache", "blue"
+        elif not skipped and not _QUIET.match(text):
+            yield text, ""
+    if running:
+        yield f"  {running}  {time.monotonic() - began:.1f} s", "green"
+
+
+def _release(
+    paths: Paths, params: Params, pipelines: list[str], code: int, say: Say
+) -> int:
+    """Judge and release each pipeline's candidate; returns the exit code."""
+    from workbench.registry.releases import release
+
+    for pipeline in pipelines:
+        if not (paths.stage("candidate", pipeline) / "candidate.json").is_file():
+            continue
+        try:
+            made = release(paths, pipeline)
+            say(made.sentence, "bold green")
+        except WorkbenchError as error:
+            say(f"{pipeline} was not released: {error}", "bold red")
+            code = code or 1
+    return code
