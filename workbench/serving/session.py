@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,16 @@ import numpy as np
 import onnxruntime as ort
 
 from workbench.core.errors import BundleError, DataError, did_you_mean
-from workbench.core.files import read_json
+from workbench.core.files import digest_file, read_json
 from workbench.core.records import Column, Signature
-from workbench.storage.bundle import read_signature, verify
+from workbench.data.tokens import TOKENIZER, read_tokenizer
+from workbench.serving.columns import array_of
+from workbench.storage.bundle import CHECKSUMS, read_signature, verify
 
-MAX_TOKENS = 256
+MANY_ROWS, HEAVY_ROWS = 8192, 128
+"""Answered at once; more are answered in parts. Texts and images are heavy."""
+
+Outputs = dict[str, np.ndarray[Any, Any]]
 
 
 class Bundle:
@@ -39,18 +47,20 @@ class Bundle:
         except Exception as error:  # ONNX Runtime's own errors share no base class
             raise BundleError(f"model.onnx of {folder} cannot be loaded: {error}.") from None
         self.inputs: dict[str, Column] = {c.name: c for c in self.signature.inputs}
+        heavy = any(c.role in ("text", "image") for c in self.signature.inputs)
+        self.rows_at_once = HEAVY_ROWS if heavy else MANY_ROWS
         self.output_names = [o.name for o in self.session.get_outputs()]
         self.lookups: dict[str, list[Any]] = {
             path.stem: read_json(path) for path in sorted((folder / "lookups").glob("*.json"))
         }
-        self._tokenizer: Any = None
 
-    def predict(self, columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def predict(self, columns: Mapping[str, Any]) -> Outputs:
         """Answer rows given by column: arrays or lists, all of equal length.
 
         Missing numbers are None or NaN, missing words None or ""; a column may be left out
         entirely and counts as missing. Returns outputs by name as arrays [rows, ...], row numbers
-        not yet looked up. DataError names an unknown column or a value of the wrong kind.
+        not yet looked up. DataError names an unknown column or a value of the wrong kind;
+        BundleError says that the model itself failed.
         """
         for name in columns:
             if name not in self.inputs:
@@ -59,14 +69,28 @@ class Bundle:
         if len(lengths) != 1:
             raise DataError("Columns have different lengths." if lengths else "No columns given.")
         rows = lengths.pop()
+        size = self.rows_at_once
+        if rows <= size:
+            return self._answer(columns, rows)
+        parts = [
+            self._answer({n: v[at : at + size] for n, v in columns.items()}, min(size, rows - at))
+            for at in range(0, rows, size)
+        ]
+        return {name: np.concatenate([p[name] for p in parts]) for name in self.output_names}
+
+    def _answer(self, columns: Mapping[str, Any], rows: int) -> Outputs:
+        """Answer so few rows that memory is no question."""
         feed = {
-            name: self._array(column, columns.get(name), rows)
+            name: array_of(column, columns.get(name), rows, self._tokenizer)
             for name, column in self.inputs.items()
         }
-        answers = self.session.run(self.output_names, feed)
+        try:
+            answers = self.session.run(self.output_names, feed)
+        except Exception as error:  # ONNX Runtime's own errors share no base class
+            raise BundleError(f"The model of {self.folder} failed: {error}.") from None
         return {n: np.asarray(a) for n, a in zip(self.output_names, answers, strict=True)}
 
-    def named(self, answers: Mapping[str, np.ndarray]) -> dict[str, list[Any]]:
+    def named(self, answers: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, list[Any]]:
         """Turn outputs into plain lists, row numbers into what their look-up table says."""
         found: dict[str, list[Any]] = {}
         tables = {c.name: c.lookup for c in self.signature.outputs}
@@ -80,86 +104,43 @@ class Bundle:
             found["class"] = [self.signature.classes[i] for i in answers["scores"].argmax(1)]
         return found
 
-    def _array(self, column: Column, values: Any, rows: int) -> np.ndarray:
-        """One column as the array that the graph takes."""
-        try:
-            return _convert(column, values, rows, self)
-        except (TypeError, ValueError) as error:
-            raise DataError(
-                f"Input '{column.name}' is not a {column.role}: {error}.",
-            ) from None
+    def _tokenizer(self) -> Any:
+        return self.tokenizer
 
-    @property
+    @cached_property
     def tokenizer(self) -> Any:
         """The bundle's own tokenizer, for text columns."""
-        if self._tokenizer is None:
-            from tokenizers import Tokenizer
-
-            path = self.folder / "files" / "tokenizer.json"
-            if not path.is_file():
-                raise BundleError(f"Bundle {self.folder} takes text but has no tokenizer.json.")
-            tokenizer = Tokenizer.from_file(str(path))
-            tokenizer.enable_padding()
-            tokenizer.enable_truncation(MAX_TOKENS)
-            self._tokenizer = tokenizer
-        return self._tokenizer
+        path = self.folder / "files" / TOKENIZER
+        if not path.is_file():
+            raise BundleError(f"Bundle {self.folder} takes text but has no {TOKENIZER}.")
+        return read_tokenizer(path)
 
 
-def _convert(column: Column, values: Any, rows: int, bundle: Bundle) -> np.ndarray:
-    """Convert by role; see `workbench.data.fitted.arrays` for the same rules at training."""
-    if column.role == "number":
-        if values is None:
-            return np.full(rows, np.nan, np.float32)
-        if isinstance(values, np.ndarray):
-            return values.astype(np.float32, copy=False)
-        _no_text(values)
-        return np.array([np.nan if v is None else v for v in values], dtype=np.float32)
-    if column.role == "time":
-        if values is None:
-            return np.zeros(rows, np.int64)
-        array = np.asarray(values)
-        if array.dtype.kind in "mM":
-            return array.astype("datetime64[s]").astype(np.int64)
-        if array.dtype.kind in "UO":
-            return np.array([_moment(v) for v in values], dtype=np.int64)
-        return array.astype(np.int64)
-    if column.role == "word":
-        if values is None:
-            return np.full(rows, "", dtype=object)
-        return np.array(["" if v is None else str(v) for v in values], dtype=object)
-    if column.role == "text":
-        texts = ["" if v is None else str(v) for v in values if True]
-        return np.array([e.ids for e in bundle.tokenizer.encode_batch(texts)], dtype=np.int64)
-    if column.role == "list":
-        lists = [[str(v) for v in row or () if v != ""] for row in values or [[]] * rows]
-        longest = max((len(row) for row in lists), default=0) or 1
-        return np.array([row + [""] * (longest - len(row)) for row in lists], dtype=object)
-    array = np.asarray(values, dtype=np.uint8)
-    if array.shape[1:] != column.shape:
-        raise ValueError(f"expected rows of shape {column.shape}, got {array.shape[1:]}")
-    return array
+def released_folder(bundles: Path, digest: str) -> Path:
+    """Return the folder of the released bundle `digest` below `bundles`.
+
+    BundleError when it is missing or another one; its files are verified when it is loaded.
+    """
+    folder = bundles / digest
+    again = "run `workbench release`, which copies bundles from the DVC cache"
+    if not re.fullmatch("[0-9a-f]{64}", digest) or not (folder / CHECKSUMS).is_file():
+        raise BundleError(f"Bundle {digest[:12]} is not in {bundles}.", fix=again)
+    found = digest_file(folder / CHECKSUMS)
+    if found != digest:
+        raise BundleError(f"Bundle {digest[:12]} was altered: it is now {found[:12]}.", fix=again)
+    return folder
 
 
-def _no_text(values: Sequence[Any]) -> None:
-    """Numbers in quotes are not numbers: a client that sends them has mixed up columns."""
-    for value in values:
-        if isinstance(value, str | bytes | bool):
-            raise ValueError(f"got {value!r}")
-
-
-def _moment(value: Any) -> int:
-    """Seconds since 1970-01-01 UTC of an ISO 8601 text, a datetime or a number."""
-    import datetime as dt
-
-    if value is None:
-        return 0
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return int(value)
-    moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
-    if not hasattr(moment, "tzinfo"):
-        raise ValueError(f"got {value!r}")
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    return int(moment.timestamp())
+def check_finite(outputs: Outputs) -> None:
+    """Scores are finite numbers, or there is no answer: JSON has no NaN, and no one reads one."""
+    for name, values in outputs.items():
+        if values.dtype.kind != "f":
+            continue
+        # For a few numbers, arrays cost more than they give.
+        few = values.size <= 64 and all(map(math.isfinite, values.ravel().tolist()))
+        if not few and not np.isfinite(values).all():
+            row = int(np.argwhere(~np.isfinite(values))[0][0])
+            raise DataError(f"The model has no finite '{name}' for rows[{row}].")
 
 
 def _look_up(values: Any, table: list[Any]) -> Any:

@@ -1,11 +1,11 @@
 """A bundle as files: what is served and shipped to the edge. Data, never code.
 
-    model.onnx       takes the raw named columns
-    signature.json   what goes in and comes out (`workbench.core.records.Signature`)
-    lookups/         tables that name row numbers, one JSON list each
-    files/           a tokenizer and the like
-    card.md          what the model is for, how good it is, what it is not for
-    checksums.json   SHA-256 of every other file; its own digest names the bundle
+model.onnx       takes the raw named columns
+signature.json   what goes in and comes out (`workbench.core.records.Signature`)
+lookups/         tables that name row numbers, one JSON list each
+files/           a tokenizer and the like
+card.md          what the model is for, how good it is, what it is not for
+checksums.json   SHA-256 of every other file; its own digest names the bundle
 """
 
 from __future__ import annotations

@@ -1,0 +1,250 @@
+"""The Open Inference Protocol, version 2, as JSON: tensors in, tensors out.
+
+Its binary extension is not spoken yet; the server's metadata names no extension, and says so to
+a client that sends one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from workbench.core.errors import DataError, did_you_mean
+from workbench.core.records import Column, Role
+from workbench.serving.columns import expected
+from workbench.serving.models import Model
+from workbench.serving.session import Bundle, Outputs
+
+_NUMBER = frozenset({int, float, type(None)})
+_WHOLE = frozenset({int, type(None)})
+_KINDS: Mapping[str, frozenset[type]] = {
+    "FP32": _NUMBER,
+    "FP64": _NUMBER,
+    "INT64": _WHOLE,
+    "INT32": _WHOLE,
+    "UINT8": _WHOLE,
+    "BOOL": frozenset({bool, type(None)}),
+    "BYTES": frozenset({str, type(None)}),
+}
+_WITHIN = {"INT64": (-(2**63), 2**63 - 1), "INT32": (-(2**31), 2**31 - 1), "UINT8": (0, 255)}
+
+_TAKES: Mapping[Role, tuple[str, ...]] = {
+    "number": ("FP32", "FP64", "INT64", "INT32", "UINT8", "BOOL"),
+    "word": ("BYTES", "INT64", "INT32"),
+    "time": ("INT64", "INT32", "FP64", "BYTES"),
+    "text": ("BYTES",),
+    "list": ("BYTES",),
+    "image": ("UINT8",),
+}
+"""Datatypes that a column of each role accepts; the first is the one that metadata states."""
+
+_GIVES = {"f4": "FP32", "f8": "FP64", "i8": "INT64", "i4": "INT32", "u1": "UINT8", "b1": "BOOL"}
+_GRAPH = {
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(int64)": "INT64",
+    "tensor(int32)": "INT32",
+    "tensor(uint8)": "UINT8",
+    "tensor(bool)": "BOOL",
+}
+
+
+class InferInput(msgspec.Struct):
+    """One tensor; `data` is flat in row-major order, or nested."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    data: list[Any]
+
+
+class InferOutput(msgspec.Struct):
+    """An output that the client wants."""
+
+    name: str
+
+
+class InferRequest(msgspec.Struct):
+    """A v2 inference request. `id` is the client's own and comes back as it is."""
+
+    inputs: list[InferInput]
+    id: str | None = None
+    outputs: list[InferOutput] | None = None
+
+
+decode_infer = msgspec.json.Decoder(InferRequest).decode
+decode_any = msgspec.json.Decoder().decode
+encode = msgspec.json.Encoder().encode
+
+
+def decoded(body: bytes, decode: Callable[[bytes], Any]) -> Any:
+    """Decode a body; DataError says what is wrong with it and where."""
+    try:
+        return decode(body)
+    except UnicodeDecodeError:
+        raise DataError("The body is not UTF-8.") from None
+    except RecursionError:
+        raise DataError("The body is nested too deeply.") from None
+    except msgspec.ValidationError as error:
+        raise DataError(f"The request does not fit: {error}.") from None
+    except msgspec.DecodeError as error:
+        place = re.search(r"byte (\d+)", str(error))
+        rest = body[int(place[1]) :] if place else b""
+        if re.match(rb"-?(NaN|Inf)", rest, re.IGNORECASE):
+            raise DataError(
+                "JSON has no NaN and no Infinity: send null for a missing number."
+            ) from None
+        raise DataError(f"The body is not JSON: {error}.") from None
+
+
+def columns_in(request: InferRequest, bundle: Bundle) -> tuple[dict[str, Any], int]:
+    """Return the request's tensors as columns for `Bundle.predict`, and the number of rows.
+
+    DataError names the first tensor that is unknown, given twice, or of wrong type or shape.
+    """
+    if not request.inputs:
+        raise DataError(f"No inputs given: expected some of {', '.join(sorted(bundle.inputs))}.")
+    columns: dict[str, Any] = {}
+    rows = request.inputs[0].shape[0] if request.inputs[0].shape else 0
+    for tensor in request.inputs:
+        column = bundle.inputs.get(tensor.name)
+        if column is None:
+            raise DataError(
+                f"Unknown input '{tensor.name}'.{did_you_mean(tensor.name, bundle.inputs)}"
+            )
+        if tensor.name in columns:
+            raise DataError(f"Input '{tensor.name}' is given twice.")
+        columns[tensor.name] = _values(tensor, column)
+        if tensor.shape[0] != rows:
+            raise DataError(
+                f"Input '{tensor.name}' has {tensor.shape[0]} rows, "
+                f"'{request.inputs[0].name}' has {rows}."
+            )
+    return columns, rows
+
+
+def check_outputs(request: InferRequest, bundle: Bundle) -> None:
+    """Refuse an output that the bundle does not have, before anything is computed."""
+    for wanted in request.outputs or ():
+        if wanted.name not in bundle.output_names:
+            raise DataError(
+                f"Unknown output '{wanted.name}'.{did_you_mean(wanted.name, bundle.output_names)}"
+            )
+
+
+def infer_response(model: Model, request: InferRequest, id: str, outputs: Outputs) -> bytes:
+    """Encode the answer; `parameters.id` is the prediction's own id."""
+    names = [wanted.name for wanted in request.outputs] if request.outputs else outputs
+    return encode(
+        {
+            "model_name": model.pipeline,
+            "model_version": model.version,
+            "id": id if request.id is None else request.id,
+            "parameters": {"id": id},
+            "outputs": [
+                {
+                    "name": name,
+                    "shape": outputs[name].shape,
+                    "datatype": _GIVES.get(outputs[name].dtype.str[1:], "BYTES"),
+                    "data": outputs[name].ravel().tolist(),
+                }
+                for name in names
+            ],
+        }
+    )
+
+
+def metadata(model: Model) -> dict[str, Any]:
+    """What a client must know of a model: names, datatypes and shapes, -1 where they vary."""
+    return {
+        "name": model.pipeline,
+        "versions": [model.version],
+        "platform": "onnx_onnxruntime",
+        "inputs": [
+            {
+                "name": name,
+                "datatype": _TAKES[column.role][0],
+                "shape": [-1, *(() if column.role == "text" else column.shape)],
+                "parameters": {"role": column.role, "expected": expected(column)},
+            }
+            for name, column in model.bundle.inputs.items()
+        ],
+        "outputs": [
+            {
+                "name": output.name,
+                "datatype": _GRAPH.get(output.type, "BYTES"),
+                "shape": [size if isinstance(size, int) else -1 for size in output.shape],
+            }
+            for output in model.bundle.session.get_outputs()
+        ],
+    }
+
+
+def _values(tensor: InferInput, column: Column) -> Any:
+    """The values of one tensor, row by row, as `workbench.serving.columns.array_of` takes them."""
+    name, datatype, shape = tensor.name, tensor.datatype, tensor.shape
+    takes = _TAKES[column.role]
+    if datatype not in takes:
+        raise DataError(
+            f"Input '{name}' takes datatype {' or '.join(takes)} ({expected(column)}), "
+            f"got '{datatype[:20]}'."
+        )
+    data = tensor.data if _KINDS[datatype].issuperset(map(type, tensor.data)) else _flat(tensor)
+    _check_shape(tensor, column, len(data))
+    if datatype in _WITHIN:
+        low, high = _WITHIN[datatype]
+        if not all(value is None or low <= value <= high for value in data):
+            raise DataError(f"Input '{name}' has a value that is no {datatype}.")
+    if column.role == "image":
+        if None in data:
+            raise DataError(f"Input '{name}' must be {expected(column)}, got null.")
+        return np.array(data, np.uint8).reshape(shape)
+    if column.role == "list":
+        return [data[start : start + shape[1]] for start in range(0, len(data), shape[1])]
+    if datatype == "BOOL":
+        return [None if value is None else int(value) for value in data]
+    return data
+
+
+def _flat(tensor: InferInput) -> Sequence[Any]:
+    """Unnest `data`; DataError for the first value that its datatype does not have."""
+    data, kinds = tensor.data, _KINDS[tensor.datatype]
+    while data and all(type(value) is list for value in data):
+        data = list(itertools.chain.from_iterable(data))
+    for place, value in enumerate(data):
+        if type(value) not in kinds:
+            shown = repr(value)[:40]
+            raise DataError(
+                f"Input '{tensor.name}' has datatype {tensor.datatype}, got {shown} "
+                f"in data[{place}]."
+            )
+    return data
+
+
+def _check_shape(tensor: InferInput, column: Column, values: int) -> None:
+    """A shape is [rows, ...] as the column has it, and counts as many values as there are."""
+    shape = tensor.shape
+    if values and shape == [values] and not column.shape:
+        return
+    inner = () if column.role == "text" else column.shape
+    fits = len(shape) == len(inner) + 1 and all(
+        size in (given, -1) for size, given in zip(inner, shape[1:], strict=True)
+    )
+    fits = fits or (not inner and len(shape) == 2 and shape[1] == 1)  # a column as a matrix
+    if not fits or min(shape) < 1:
+        raise DataError(
+            f"Input '{tensor.name}' must have shape {[-1, *inner]} with at least one row, "
+            f"got {shape[:6]}."
+        )
+    count = 1
+    for size in shape:
+        count *= size
+    if count != values:
+        raise DataError(
+            f"Input '{tensor.name}' has shape {shape} and {values} values, expected {count}."
+        )

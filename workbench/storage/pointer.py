@@ -1,0 +1,61 @@
+"""Which bundle answers under which alias: the small file between registry and server.
+
+The registry writes it whole when an alias moves, the server reads it and nothing else of the
+registry: importing MLflow would cost it seconds and 200 MB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from workbench.core.errors import StateError
+from workbench.core.files import read_json, write_json
+from workbench.core.records import VERSION
+
+Alias = Literal["champion", "challenger"]
+
+_AGAIN = "run `workbench release` to write it again"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One deployed release. digest: of its bundle, hex; run_id: of the run that trained it."""
+
+    digest: str
+    release: int
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Deployed releases by pipeline and alias."""
+
+    version: int = VERSION
+    pipelines: dict[str, dict[Alias, Target]] = field(default_factory=dict)
+
+
+def read_pointer(path: Path) -> Pointer:
+    """Read the pointer; without the file nothing is released. StateError when it is damaged."""
+    try:
+        pointer = read_json(path, Pointer)
+    except FileNotFoundError:
+        return Pointer()
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StateError(
+            f"{path.name} cannot be read: {error}.", kept="the releases and bundles", fix=_AGAIN
+        ) from None
+    if pointer.version > VERSION:
+        raise StateError(
+            f"{path.name} has version {pointer.version}; this workbench reads {VERSION}.",
+            fix="update the workbench",
+        )
+    return pointer
+
+
+def write_pointer(path: Path, pointer: Pointer) -> None:
+    """Replace the pointer in one step, so that a reader sees the old or the new one."""
+    write_json(path, pointer)
