@@ -447,7 +447,7 @@ def _():
 @app.function
 def model(params, fitted):
     """A small multilayer perceptron over the columns."""
-    return wb.MLP(fitted, params.hidden, dropout=params.dropout)
+    return wb.MLP(fitted, params.hidden)
 
 
 @app.cell

@@ -23,7 +23,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Only addresses of this machine, for now.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Only addresses of this machine, for now.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = PORTS["server"],
 ) -> None:
     """Answer for every released pipeline until Ctrl-C."""
@@ -44,7 +46,8 @@ def serve(
 def predict(
     pipeline: Annotated[str, typer.Argument(help="Whose champion answers.")],
     row: Annotated[
-        str | None, typer.Option(help='Fields as JSON, {"amount_eur": 12.5}; the example when left out.')
+        str | None,
+        typer.Option(help='Fields as JSON, {"amount_eur": 12.5}; the example when left out.'),
     ] = None,
     file: Annotated[Path | None, typer.Option(help="A JSON file with one row or a list.")] = None,
     json: Json = False,
@@ -59,7 +62,9 @@ def predict(
     try:
         given = msgspec.json.decode(text) if text else _example(pipeline)
     except msgspec.DecodeError as error:
-        raise DataError(f"The row is not JSON: {error}.", fix="put names in double quotes") from None
+        raise DataError(
+            f"The row is not JSON: {error}.", fix="put names in double quotes"
+        ) from None
     found = answer(paths, pipeline, given if isinstance(given, list) else [given])
     if json:
         json_out(found)
@@ -79,7 +84,9 @@ def _example(pipeline: str) -> dict[str, Any]:
     paths = find_paths()
     target = read_pointer(paths.pointer).pipelines.get(pipeline, {}).get("champion")
     if target is None:
-        raise ReleaseError(f"'{pipeline}' has no released champion.", fix=f"workbench repro {pipeline}")
+        raise ReleaseError(
+            f"'{pipeline}' has no released champion.", fix=f"workbench repro {pipeline}"
+        )
     return read_signature(paths.bundles / target.digest).example
 
 
@@ -100,7 +107,11 @@ def explain(
         return
     table("", ["what", "found"], found.steps())
     if result:
-        gap = "" if result.max_difference is None else f" (largest difference {result.max_difference:g})"
+        gap = (
+            ""
+            if result.max_difference is None
+            else f" (largest difference {result.max_difference:g})"
+        )
         say(f"replay: {result.verdict}{gap}", "green" if result.verdict == "equal" else "red")
 
 
@@ -128,19 +139,64 @@ def _programs(paths: Any, server: int, mlflow: int, dashboards: int, notebooks: 
     python = sys.executable
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     return [
-        Program("server", server, (python, "-m", "workbench.cli.main", "serve", "--port", str(server))),
-        Program("mlflow", mlflow, (
-            python, "-m", "mlflow", "server", "--backend-store-uri", paths.tracking_url,
-            "--default-artifact-root", paths.artifacts.as_uri(), "--host", local,
-            "--port", str(mlflow), "--workers", "1",
-        ), quiet),
-        Program("dashboards", dashboards, (
-            python, "-m", "streamlit", "run", "dashboards/Home.py", "--server.address", local,
-            "--server.port", str(dashboards), "--server.headless", "true",
-            "--browser.gatherUsageStats", "false",
-        )),
-        Program("notebooks", notebooks, (
-            python, "-m", "marimo", "--yes", "edit", "pipelines", "--host", local,
-            "--port", str(notebooks), "--headless",
-        )),
+        Program(
+            "server", server, (python, "-m", "workbench.cli.main", "serve", "--port", str(server))
+        ),
+        Program(
+            "mlflow",
+            mlflow,
+            (
+                python,
+                "-m",
+                "mlflow",
+                "server",
+                "--backend-store-uri",
+                paths.tracking_url,
+                "--default-artifact-root",
+                paths.artifacts.as_uri(),
+                "--host",
+                local,
+                "--port",
+                str(mlflow),
+                "--workers",
+                "1",
+            ),
+            quiet,
+        ),
+        Program(
+            "dashboards",
+            dashboards,
+            (
+                python,
+                "-m",
+                "streamlit",
+                "run",
+                "dashboards/Home.py",
+                "--server.address",
+                local,
+                "--server.port",
+                str(dashboards),
+                "--server.headless",
+                "true",
+                "--browser.gatherUsageStats",
+                "false",
+            ),
+        ),
+        Program(
+            "notebooks",
+            notebooks,
+            (
+                python,
+                "-m",
+                "marimo",
+                "--yes",
+                "edit",
+                "pipelines",
+                "--host",
+                local,
+                "--port",
+                str(notebooks),
+                "--headless",
+            ),
+        ),
     ]

@@ -27,7 +27,7 @@ ARGUMENTS = {
     "model": ("params", "fitted"),
     "start": ("model", "data"),
     "loss": ("model", "columns", "target"),
-    "serve": ("model", "fitted", "data"),
+    "serve": ("model", "fitted", "data", "params"),
     "evaluate": ("predict", "examples", "data", "params"),
 }
 """What each function of the contract is called with, in this order."""

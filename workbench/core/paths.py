@@ -49,20 +49,20 @@ class Paths:
         """Folder with the outputs of one stage."""
         return self.root / "data" / pipeline / stage
 
-    @property
-    def metrics_root(self) -> Path:
-        return self.root / "metrics"
+    def report(self, stage: str, pipeline: str) -> Path:
+        """What a stage says of its work: JSON, kept in Git."""
+        return self.root / "reports" / pipeline / f"{stage}.json"
 
-    def metrics(self, stage: str, pipeline: str) -> Path:
-        """The stage's report: a small JSON file kept in Git."""
-        return self.metrics_root / pipeline / f"{stage}.json"
+    def quality(self, pipeline: str) -> Path:
+        """The few numbers by which versions are compared (`dvc metrics diff`), kept in Git."""
+        return self.root / "metrics" / pipeline / "quality.json"
 
     def plots(self, pipeline: str) -> Path:
         return self.root / "plots" / pipeline
 
     def usage(self, pipeline: str) -> Path:
         """Measured usage by stage; nobody's output, so that it never wakes a stage."""
-        return self.metrics("usage", pipeline)
+        return self.quality(pipeline).with_name("usage.json")
 
     def release_log(self, pipeline: str) -> Path:
         """Append-only log of releases, aliases and overrides; belongs into Git."""

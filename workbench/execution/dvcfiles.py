@@ -27,7 +27,7 @@ Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class DvcStage:
     """One stage of dvc.yaml with its matrix item filled in; paths relative to the root.
 
-    params: dotted keys of params.yaml.
+    params: dotted keys of params.yaml. in_git: those of `outs` that DVC does not cache.
     """
 
     name: str
@@ -35,6 +35,7 @@ class DvcStage:
     deps: tuple[str, ...]
     params: tuple[str, ...]
     outs: tuple[str, ...]
+    in_git: tuple[str, ...]
 
     @property
     def stage(self) -> str:
@@ -71,16 +72,18 @@ def _stage(name: str, body: Mapping[str, Any], pipeline: str) -> DvcStage:
     def fill(text: str) -> str:
         return text.replace("${item.pipeline}", pipeline)
 
-    def paths(key: str) -> Iterator[str]:
-        for item in body.get(key, ()):
-            yield fill(next(iter(item)) if isinstance(item, dict) else item)
+    def paths(key: str) -> dict[str, dict[str, Any]]:
+        items = (i if isinstance(i, dict) else {i: {}} for i in body.get(key, ()))
+        return {fill(path): options for item in items for path, options in item.items()}
 
+    outs = paths("outs") | paths("metrics") | paths("plots")
     return DvcStage(
         name=name,
         cmd=fill(body["cmd"]),
         deps=tuple(paths("deps")),
-        params=tuple(paths("params")),
-        outs=(*paths("outs"), *paths("metrics"), *paths("plots")),
+        params=tuple(fill(key) for key in body.get("params", ())),
+        outs=tuple(outs),
+        in_git=tuple(path for path, options in outs.items() if options.get("cache") is False),
     )
 
 

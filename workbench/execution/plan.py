@@ -135,7 +135,7 @@ def _reasons(
             reasons.append(f"its output {out} is missing")
         elif on_disk != outs.get(out):
             reasons.append(f"its output {out} was changed by hand")
-        elif not out.startswith("metrics/") and not state.cache.has(on_disk):
+        elif out not in stage.in_git and not state.cache.has(on_disk):
             reasons.append(f"its output {out} is not in DVC's cache")
     return tuple(reasons), tuple(waits)
 

@@ -152,7 +152,7 @@ def _remove(path: str) -> None:
 def _load(name: str) -> None:
     """Import one module. A stage that needs a missing or broken one says so itself."""
     with contextlib.suppress(Exception):
-        importlib.import_module(name)
+        importlib.import_module(name)  # dynamic: third-party names of PRELOAD
 
 
 def _fork() -> int:
@@ -285,9 +285,9 @@ def _reset_interpreter(request: dict[str, Any]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         lines = os.isatty(1) and not sys.stdout.write_through
         sys.stdout.reconfigure(line_buffering=lines)
-    sys.executable = request["executable"]
-    sys.orig_argv = request["orig_argv"]
-    sys.argv = ["-m", *request["argv"]]
+    sys.executable = request["executable"]  # dynamic: as at a cold start
+    sys.orig_argv = request["orig_argv"]  # dynamic: the same
+    sys.argv = ["-m", *request["argv"]]  # dynamic: the same
     if not sys.flags.safe_path:
         sys.path.insert(0, request["cwd"])
     importlib.invalidate_caches()

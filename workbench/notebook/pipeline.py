@@ -54,7 +54,7 @@ class Pipeline:
 
     def report(self, stage: str) -> Any:
         """The report that `stage` left; MissingError before it has run."""
-        path = self.paths.metrics(stage, self.name)
+        path = self.paths.report(stage, self.name)
         if not path.is_file():
             raise MissingError(
                 f"Stage {stage} of {self.name} has left no report yet.",

@@ -36,6 +36,7 @@ class Bundle:
         self.folder = folder
         self.digest = verify(folder)
         self.signature: Signature = read_signature(folder)
+        ort.disable_telemetry_events()  # some of its wheels carry a telemetry client
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -21,7 +21,7 @@ class Nothing(Part):
 def run(pipeline: str) -> None:
     """Gather what a release is judged by into `candidate.json`."""
     with opened("candidate", pipeline, Nothing, after=BEFORE) as stage:
-        reports = {name: read_json(stage.paths.metrics(name, pipeline)) for name in BEFORE}
+        reports = {name: read_json(stage.paths.report(name, pipeline)) for name in BEFORE}
         candidate = {
             "version": VERSION,
             "pipeline": pipeline,

@@ -61,6 +61,8 @@ def run(pipeline: str) -> None:
         # Releases are compared on it, row by row.
         pq.write_table(pa.table(kept), stage.out / "predictions.parquet", compression="zstd")
         stage.report = report
+        stage.quality = {name: entry["value"] for name, entry in report["metrics"].items()}
+        stage.quality |= report.get("operating_point", {})
 
 
 def _answers_targets(bundle: Bundle, fitted: Fitted) -> bool:

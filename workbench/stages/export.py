@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
 import shutil
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from workbench.training.loop import rows_at_once
 from workbench.training.served import Served, default_served
 
 PARITY = 1e-4
+SAMPLE_BYTES = 65_536
 
 
 def run(pipeline: str) -> None:
@@ -102,13 +105,20 @@ def _write_parts(bundle: Path, served: Served, data: Tables) -> None:
 
 
 def _sample(test: Any, served: Served) -> dict[str, Any]:
-    """One real row, for people who try the model; images are left out, they are too long."""
+    """One real row, for people who try the model: times as text, image files as base64."""
     row = test.slice(0, 1).to_pylist()[0]
-    return {
-        c.name: (row[c.name].isoformat() if hasattr(row[c.name], "isoformat") else row[c.name])
-        for c in served.inputs
-        if c.name in row and c.role != "image"
-    }
+    sample: dict[str, Any] = {}
+    for column in served.inputs:
+        value = row.get(column.name)
+        if column.role == "image":
+            if not isinstance(value, bytes) or len(value) > SAMPLE_BYTES:
+                continue  # too long to be read, or to be sent by hand
+            value = base64.b64encode(value).decode()
+        elif isinstance(value, dt.date):  # a datetime is one
+            value = value.isoformat()
+        if column.name in row:
+            sample[column.name] = value
+    return sample
 
 
 def _parity(

@@ -32,7 +32,8 @@ class Stage(Generic[P]):
     """One stage at work.
 
     out: folder to write outputs to; it becomes `paths.stage(name, pipeline)` when all went well.
-    params: the stage's own part of the pipeline's block.
+    params: the stage's own part of the pipeline's block. report, plots: what it says of its work;
+    quality: the few numbers by which versions of the pipeline are compared.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Stage(Generic[P]):
     open: contextlib.ExitStack
     run: Any
     report: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, float] = field(default_factory=dict)
     plots: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @cached_property
@@ -104,7 +106,9 @@ def opened(
         stack.close()
         run.check()
         if leads():
-            write_json(paths.metrics(name, pipeline), stage.report)
+            write_json(paths.report(name, pipeline), stage.report)
+            if stage.quality:
+                write_json(paths.quality(pipeline), stage.quality)
             _write_plots(paths.plots(pipeline) / name, stage.plots)
         run.done(out, stage.report)
 

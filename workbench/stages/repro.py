@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 from workbench.core.check import check
@@ -23,6 +24,7 @@ from workbench.core.params import Params, read_params
 from workbench.core.paths import Paths
 from workbench.execution.forkserver import ForkServer
 from workbench.execution.lock import hold
+from workbench.execution.plan import plan
 from workbench.metering.report import write_usage
 
 Say = Callable[..., None]
@@ -54,7 +56,9 @@ def repro(
         follower = Follower(paths, params.site)
         follower.start()
         try:
-            with contextlib.nullcontext() if cold else ForkServer().start():
+            # A server that nobody asks would import for nothing.
+            waits = any(s.action in ("run", "may run") for s in plan(paths))
+            with _environment(), ForkServer().start() if waits and not cold else nullcontext():
                 code = _dvc(paths, chosen, keep_going, say)
         finally:
             # What failed is tracked too: it cost something.
@@ -72,18 +76,28 @@ def _keep_contract(paths: Paths, params: Params) -> None:
         raise PipelineError(f"{problems[0]}{more}", fix="workbench check")
 
 
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """`python` in dvc.yaml is this one, and lines come as they are written.
+
+    Set before the fork server starts: it serves only stages whose environment is its own.
+    """
+    before = os.environ.copy()
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before.get('PATH', '')}"
+    os.environ["PYTHONUNBUFFERED"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def _dvc(paths: Paths, pipelines: list[str], keep_going: bool, say: Say) -> int:
     """Run `dvc repro`, telling each stage in a line; returns its exit code."""
     command = [sys.executable, "-m", "dvc", "repro", *(f"candidate@{name}" for name in pipelines)]
     if keep_going:
         command.append("--keep-going")
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PYTHONUNBUFFERED": "1",
-    }
-    with subprocess.Popen(
-        command, cwd=paths.root, env=environment, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(command, cwd=paths.root, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None  # asked for above
             for text, style in _told(process.stdout):
@@ -114,9 +128,7 @@ def _told(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
         yield f"  {running}  {time.monotonic() - began:.1f} s", "green"
 
 
-def _release(
-    paths: Paths, params: Params, pipelines: list[str], code: int, say: Say
-) -> int:
+def _release(paths: Paths, params: Params, pipelines: list[str], code: int, say: Say) -> int:
     """Judge and release each pipeline's candidate; returns the exit code."""
     from workbench.registry.releases import release
 
@@ -126,6 +138,8 @@ def _release(
         try:
             made = release(paths, pipeline)
             say(made.sentence, "bold green")
+            for problem in made.problems:
+                say(str(problem), "yellow")
         except WorkbenchError as error:
             say(f"{pipeline} was not released: {error}", "bold red")
             code = code or 1

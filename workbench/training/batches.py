@@ -14,6 +14,7 @@ from workbench.data.fitted import Fitted, arrays, codes, numbers
 from workbench.data.tokens import TOKENIZER, read_tokenizer, token_ids
 
 if TYPE_CHECKING:
+    from workbench.core.records import Role
     from workbench.data.tables import Tables
 
 Encode = Callable[[Any, Fitted, Any], Mapping[str, Any]]
@@ -28,7 +29,7 @@ def tensors(
     [rows, longest], image uint8 [rows, h, w, c], text int64 tokens [rows, longest] by the asset
     `tokenizer.json` of `data`. A pipeline's `encode` overrides any of them.
     """
-    roles = {name: fit.role for name, fit in fitted.columns.items()}
+    roles: dict[str, Role] = {name: fit.role for name, fit in fitted.columns.items()}
     encoded = dict(encode(rows, fitted, data)) if encode else {}
     found: dict[str, Tensor] = {}
     for name, raw in arrays(rows, {n: r for n, r in roles.items() if n not in encoded}).items():

@@ -41,9 +41,9 @@ def export_onnx(
 ) -> None:
     """Write `module` to `path` so that it takes raw columns: strings too, missing values too.
 
-    example: tensors by input, of one row or more; two are taken. Word and list inputs get a LabelEncoder in front, so
-    that no preprocessing is left outside the file. PipelineError if the module cannot be
-    exported.
+    example: tensors by input, of one row or more; two are taken. Word and list inputs get a
+    LabelEncoder in front, so that no preprocessing is left outside the file. PipelineError if the
+    module cannot be exported.
     """
     import onnx
 
@@ -80,9 +80,9 @@ def export_onnx(
                 optimize=True,
             )
     except Exception as error:  # the exporter has no base class of its own
-        reason = str(error).strip().splitlines()
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PipelineError(
-            f"The model cannot be exported to ONNX: {reason[0] if reason else type(error).__name__}",
+            f"The model cannot be exported to ONNX: {reason}",
             kept="the trained weights",
             fix="look for data-dependent Python branches in `forward` or `serve`",
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from workbench.core.errors import PipelineError
 from workbench.data.fitted import Fitted
 
-Loss = Callable[[nn.Module, Mapping[str, Tensor], Tensor | None], Tensor]
+Loss = Callable[[nn.Module, Mapping[str, Tensor], Any], Tensor]
+"""From model, columns and target (as `targets` gives it; None without any) to a scalar."""
 
 
 def positive_weight(fitted: Fitted, balance: str) -> float:
@@ -28,9 +30,7 @@ def default_loss(fitted: Fitted, balance: str) -> Loss:
     if fitted.task == "binary":
         weight = torch.tensor(positive_weight(fitted, balance))
 
-        def binary(
-            model: nn.Module, columns: Mapping[str, Tensor], target: Tensor | None
-        ) -> Tensor:
+        def binary(model: nn.Module, columns: Mapping[str, Tensor], target: Tensor) -> Tensor:
             output = model(columns)
             return F.binary_cross_entropy_with_logits(
                 output, target, pos_weight=weight.to(output.device)
@@ -49,12 +49,11 @@ def default_loss(fitted: Fitted, balance: str) -> Loss:
     )
 
 
-def _ranking(model: nn.Module, columns: Mapping[str, Tensor], target: Tensor | None) -> Tensor:
+def _ranking(model: nn.Module, columns: Mapping[str, Tensor], target: Tensor) -> Tensor:
     """Cross-entropy of the next item; `model` gives [rows, 1 + items], place 0 being no item.
 
     Rows whose item training never saw cannot be answered rightly and are left out.
     """
-    assert target is not None  # `Examples` demands a target for this task
     known = (target > 0).sum().clamp(min=1)
     return F.cross_entropy(model(columns), target, ignore_index=0, reduction="sum") / known
 

@@ -38,7 +38,7 @@ class Served:
 
 
 def columns_of(fitted: Fitted, *names: str) -> tuple[Column, ...]:
-    """Inputs as a client sees them, from what the training side says of each column (or `names`)."""
+    """Inputs as a client sees them, from what the training side says: of all columns or `names`."""
     return tuple(
         Column(
             name=name,
