@@ -36,8 +36,12 @@ class Row:
 
 
 def alternate(
-    commands: dict[str, Sequence[str]], *, runs: int = 5, cwd: Path = ROOT,
-    env: dict[str, str] | None = None, warm: int = 1,
+    commands: dict[str, Sequence[str]],
+    *,
+    runs: int = 5,
+    cwd: Path = ROOT,
+    env: dict[str, str] | None = None,
+    warm: int = 1,
 ) -> dict[str, Measured]:
     """Run the commands in turn, A B A B ..., after a warm-up; return medians by name."""
     seen: dict[str, list[Measured]] = {name: [] for name in commands}
@@ -47,17 +51,23 @@ def alternate(
             if number >= warm:
                 seen[name].append(one)
     return {
-        name: Measured(*(statistics.median(getattr(m, f) for m in ms)
-                         for f in ("cpu_s", "wall_s", "peak_mb")))
+        name: Measured(
+            *(statistics.median(getattr(m, f) for m in ms) for f in ("cpu_s", "wall_s", "peak_mb"))
+        )
         for name, ms in seen.items()
     }
 
 
-def once(command: Sequence[str], *, cwd: Path = ROOT, env: dict[str, str] | None = None) -> Measured:
+def once(
+    command: Sequence[str], *, cwd: Path = ROOT, env: dict[str, str] | None = None
+) -> Measured:
     """Run one command to its end; RuntimeError with its output if it fails."""
     began = time.monotonic()
     process = subprocess.Popen(
-        command, cwd=cwd, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE,
+        command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
     assert process.stdout is not None  # asked for above
@@ -72,7 +82,8 @@ def once(command: Sequence[str], *, cwd: Path = ROOT, env: dict[str, str] | None
 
 def show(title: str, rows: Sequence[Row]) -> None:
     """Print a Markdown table, ready for the README."""
-    print(f"\n**{title}**\n\n| what | ours | other | ratio | target | holds |\n|---|---|---|---|---|---|")
+    print(f"\n**{title}**\n\n| what | ours | other | ratio | target | holds |")
+    print("|---|---|---|---|---|---|")
     for row in rows:
         holds = {True: "yes", False: "**no**", None: ""}[row.holds]
         print(f"| {row.what} | {row.ours} | {row.other} | {row.ratio} | {row.target} | {holds} |")

@@ -48,13 +48,23 @@ def ours() -> None:
     table, fitted = data()
     home = Path(tempfile.mkdtemp())
     settings = Train(epochs=EPOCHS, batch_size=BATCH, patience=EPOCHS)
-    run = open_run(Paths(ROOT, home), pipeline="bench", stage="train", key="", fingerprint="",
-                   notebook="", function="")
+    run = open_run(
+        Paths(ROOT, home),
+        pipeline="bench",
+        stage="train",
+        key="",
+        fingerprint="",
+        notebook="",
+        function="",
+    )
     with placed("cpu", settings.threads) as place, Meter().window("bench") as metered:
         model = MLP(fitted, HIDDEN)
         rows = Batches.of(tensors(table, fitted), targets(table, fitted), place.device)
-        few = Batches.of(tensors(table.slice(0, 10), fitted), targets(table.slice(0, 10), fitted),
-                         torch.device("cpu"))
+        few = Batches.of(
+            tensors(table.slice(0, 10), fitted),
+            targets(table.slice(0, 10), fitted),
+            torch.device("cpu"),
+        )
         _clock("start")
         for step in train(model, rows, few, default_loss(fitted, "none"), settings, place, home):
             run.log(step.epoch, {"train_loss": step.train_loss, "rows_per_s": step.rows_per_s})
@@ -96,7 +106,7 @@ def lightning() -> None:
 
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    import lightning as L  # noqa: N812
+    import lightning as L
     import torch
     import torch.nn.functional as F
     from torch.utils.data import DataLoader, TensorDataset
@@ -127,10 +137,17 @@ def lightning() -> None:
         def on_train_end(self) -> None:
             _clock("end")
 
-    loader = DataLoader(TensorDataset(matrix, torch.tensor(table["y"].to_numpy())),
-                        batch_size=BATCH, shuffle=True)
-    L.Trainer(max_epochs=EPOCHS, accelerator="cpu", logger=False, enable_checkpointing=False,
-              enable_progress_bar=False, enable_model_summary=False).fit(Module(), loader)
+    loader = DataLoader(
+        TensorDataset(matrix, torch.tensor(table["y"].to_numpy())), batch_size=BATCH, shuffle=True
+    )
+    L.Trainer(
+        max_epochs=EPOCHS,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(Module(), loader)
 
 
 _began = (0.0, 0.0)
@@ -155,8 +172,12 @@ def main() -> None:
     wall: dict[str, list[float]] = {k: [] for k in kinds}
     for number in range(6):
         for kind in kinds:
-            alternate({kind: (sys.executable, "-m", "benchmarks.training", kind)}, runs=1, warm=0,
-                      env={"BENCH_OUT": str(out)})
+            alternate(
+                {kind: (sys.executable, "-m", "benchmarks.training", kind)},
+                runs=1,
+                warm=0,
+                env={"BENCH_OUT": str(out)},
+            )
             if number:
                 c, w = map(float, out.read_text().split())
                 cpu[kind].append(c)
@@ -165,14 +186,27 @@ def main() -> None:
     us = {k: statistics.median(v) / samples * 1e6 for k, v in cpu.items()}
     ratio = statistics.median(a / b for a, b in zip(cpu["ours"], cpu["bare"], strict=True))
     faster = statistics.median(b / a for a, b in zip(wall["ours"], wall["lightning"], strict=True))
-    show("Training (MLP, batch 1024, record and meter on)", [
-        Row("processor time by sample, against a bare shuffled loop", f"{us['ours']:.2f} us",
-            f"{us['bare']:.2f} us", f"{ratio:.2f}", "<= 1.15", ratio <= 1.15),
-        Row("throughput, against Lightning with its default loader",
-            f"{samples / statistics.median(wall['ours']):,.0f} rows/s",
-            f"{samples / statistics.median(wall['lightning']):,.0f} rows/s", f"{faster:.2f}",
-            ">= 1.7", faster >= 1.7),
-    ])
+    show(
+        "Training (MLP, batch 1024, record and meter on)",
+        [
+            Row(
+                "processor time by sample, against a bare shuffled loop",
+                f"{us['ours']:.2f} us",
+                f"{us['bare']:.2f} us",
+                f"{ratio:.2f}",
+                "<= 1.15",
+                ratio <= 1.15,
+            ),
+            Row(
+                "throughput, against Lightning with its default loader",
+                f"{samples / statistics.median(wall['ours']):,.0f} rows/s",
+                f"{samples / statistics.median(wall['lightning']):,.0f} rows/s",
+                f"{faster:.2f}",
+                ">= 1.7",
+                faster >= 1.7,
+            ),
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ def show(pipeline: Pipeline) -> None:
         if report and report.get("main"):
             entry = report["metrics"][report["main"]]
             columns[1].metric(
-                report["main"].replace("_", " "), f"{entry['value']:.3f}",
+                report["main"].replace("_", " "),
+                f"{entry['value']:.3f}",
                 help=f"95 % interval {entry.get('lo', 0):.3f} to {entry.get('hi', 0):.3f}",
             )
         if usage:

@@ -66,7 +66,7 @@ class Signature:
     classes: tuple[str, ...] = ()
     threshold: float | None = None
     notice: str = ""
-    example: dict[str, Any] = field(default_factory=dict)
+    example: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,11 @@ class RunRecord:
     commit: Commit
     notebook: str
     function: str
-    params: dict[str, Any] = field(default_factory=dict)
-    inputs: dict[str, str] = field(default_factory=dict)
-    outputs: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    packages: dict[str, str] = field(default_factory=dict)
-    hardware: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict[str, Any])
+    inputs: dict[str, str] = field(default_factory=dict[str, str])
+    outputs: dict[str, str] = field(default_factory=dict[str, str])
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
+    packages: dict[str, str] = field(default_factory=dict[str, str])
+    hardware: dict[str, Any] = field(default_factory=dict[str, Any])
     user: str = ""
     error: str = ""

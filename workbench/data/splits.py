@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench.core.errors import DataError
 from workbench.core.params import Split
 from workbench.data.examples import Spec
 
-if TYPE_CHECKING:
-    import ibis
-
 SIDE = "side"
 
 
-def assign(table: ibis.Table, spec: Spec, split: Split) -> tuple[ibis.Table, dict[str, Any]]:
+def assign(table: Any, spec: Spec, split: Split) -> tuple[Any, dict[str, Any]]:
     """Return `table` with a column `side` (train, valid, test or gap), and what was decided.
 
     By time, the borders are moments, so later data cannot move a row to an earlier side unless
@@ -23,7 +20,7 @@ def assign(table: ibis.Table, spec: Spec, split: Split) -> tuple[ibis.Table, dic
     return _by_time(table, spec, split) if split.by == "time" else _by_hash(table, spec, split)
 
 
-def _by_time(table: ibis.Table, spec: Spec, split: Split) -> tuple[ibis.Table, dict[str, Any]]:
+def _by_time(table: Any, spec: Spec, split: Split) -> tuple[Any, dict[str, Any]]:
     import ibis
 
     if not spec.time:
@@ -57,7 +54,7 @@ def _by_time(table: ibis.Table, spec: Spec, split: Split) -> tuple[ibis.Table, d
     }
 
 
-def _by_hash(table: ibis.Table, spec: Spec, split: Split) -> tuple[ibis.Table, dict[str, Any]]:
+def _by_hash(table: Any, spec: Spec, split: Split) -> tuple[Any, dict[str, Any]]:
     import ibis
 
     if split.by == "group" and not spec.group:
@@ -66,7 +63,7 @@ def _by_hash(table: ibis.Table, spec: Spec, split: Split) -> tuple[ibis.Table, d
             fix="name the group column, or use `by: hash`",
         )
     columns = [spec.group] if split.by == "group" and spec.group else list(spec.key)
-    word = ibis.literal(split.salt)
+    word: Any = ibis.literal(split.salt)
     for column in columns:
         word = word + "\x1f" + table[column].cast("string").fill_null("")
     # MD5 is the same in every engine and release; its hexadecimal digits compare as text.

@@ -46,7 +46,7 @@ class Tables(Mapping[str, Any]):
     facts: dict[str, Facts] = field(default_factory=dict)
     assets: dict[str, Path] = field(default_factory=dict)
     schemas: dict[str, Any] = field(default_factory=dict)
-    keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unique_by: dict[str, tuple[str, ...]] = field(default_factory=dict)
     dropped: dict[str, list[Any]] = field(default_factory=dict)
     _pending: dict[str, list[tuple[str, Callable[..., Any]]]] = field(default_factory=dict)
 
@@ -81,9 +81,9 @@ class Tables(Mapping[str, Any]):
                 f"{did_you_mean(kind, KINDS)}",
                 fix="begin the rule with its kind, such as 'invalid amount'",
             )
-        predicate = bad if callable(bad) else lambda _: bad
+        predicate: Callable[[Any], Any] = bad if callable(bad) else lambda _: bad
 
-        def mark(table: ibis.Table) -> ibis.Table:
+        def mark(table: Any) -> Any:
             import ibis
 
             free = table[_RULE].isnull()
@@ -111,18 +111,18 @@ class Tables(Mapping[str, Any]):
         keys = [by] if isinstance(by, str) else list(by)
         order = [first] if isinstance(first, str) else list(first)
 
-        def mark(table: ibis.Table) -> ibis.Table:
+        def mark(table: Any) -> Any:
             import ibis
 
             rest = [c for c in table.columns if c not in {*keys, *order, _RULE}]
             free = table[_RULE].isnull()
-            place = ibis.row_number().over(
+            place: Any = ibis.row_number().over(
                 ibis.window(group_by=[*keys, free], order_by=[*order, *rest])
             )
             return table.mutate(**{_RULE: ibis.ifelse(free & (place > 0), rule, table[_RULE])})
 
         self._pending.setdefault(name, []).append((rule, mark))
-        self.keys[name] = tuple(keys)
+        self.unique_by[name] = tuple(keys)
         return self
 
     def expect(self, name: str, schema: Any) -> Tables:
@@ -158,7 +158,7 @@ class Tables(Mapping[str, Any]):
         described: dict[str, Any] = {}
         for name, table in self.tables.items():
             path = folder / f"{name}.parquet"
-            write_parquet(table, path, self.keys.get(name, ()))
+            write_parquet(table, path, self.unique_by.get(name, ()))
             facts = self.facts.get(name) or self.facts.get("*")
             described[name] = {
                 "rows": count_rows(path),

@@ -49,7 +49,7 @@ class DvcStage:
 def read_yaml(path: Path) -> Any:
     """Read a YAML file; StateError names the line that cannot be read."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)  # noqa: S506 # a safe loader
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     except yaml.YAMLError as error:
         raise StateError(
             f"{path.name} cannot be read: {error}.",
@@ -106,6 +106,7 @@ def feeds(upstream: DvcStage, stage: DvcStage) -> bool:
 
 
 def is_in(path: str, folder: str) -> bool:
+    """Whether a path is a folder or below it."""
     return path == folder or path.startswith(f"{folder}/")
 
 

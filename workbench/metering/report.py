@@ -1,4 +1,4 @@
-"""`metrics/<pipeline>/usage.json`: the last usage of each stage, beside accuracy in `dvc exp show`."""
+"""`metrics/<pipeline>/usage.json`: what a pipeline last used, beside accuracy in `dvc exp show`."""
 
 from __future__ import annotations
 

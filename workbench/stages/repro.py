@@ -14,9 +14,7 @@ from pathlib import Path
 
 from workbench.core.check import check
 from workbench.core.errors import (
-    MissingError,
     PipelineError,
-    ReleaseError,
     WorkbenchError,
     did_you_mean,
 )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.core.records import Role
 from workbench.data.fitted import Fitted, arrays, codes
 
 Matrix = NDArray[np.float64]
@@ -45,7 +46,7 @@ def baseline_answers(
                 "boosting": boosting.fit(tree_train, label).predict(tree_test),
             }
         linear = LogisticRegression(max_iter=300).fit(flat_train, label).predict_proba(flat_test)
-        boosting = HistGradientBoostingClassifier(random_state=seed, early_stopping=False)
+        boosting = HistGradientBoostingClassifier(random_state=seed)
         trees = boosting.fit(tree_train, label).predict_proba(tree_test)
     if fitted.task == "binary":
         return {"linear": linear[:, 1], "boosting": trees[:, 1]}
@@ -97,5 +98,5 @@ def _linear(rows: Any, fitted: Fitted) -> Matrix:
 
 def _plain(rows: Any, fitted: Fitted) -> list[tuple[str, NDArray[Any]]]:
     """The columns that a table model can read."""
-    roles = {n: f.role for n, f in fitted.columns.items() if f.role in PLAIN}
+    roles: dict[str, Role] = {n: f.role for n, f in fitted.columns.items() if f.role in PLAIN}
     return list(arrays(rows, roles).items())

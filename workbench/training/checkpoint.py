@@ -52,7 +52,7 @@ def save(
 def load(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[dict[str, Tensor], Progress] | None:
-    """Restore model and optimizer; return the best weights and the progress, or None if there is none."""
+    """Restore model and optimizer; return best weights and progress, or None."""
     last = folder / "last"
     if not (last / "progress.json").is_file():
         return None

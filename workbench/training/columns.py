@@ -46,6 +46,12 @@ class Columns(nn.Module):
     roles are left to the model.
     """
 
+    median: Tensor
+    mean: Tensor
+    std: Tensor
+    log: Tensor
+    flag_at: Tensor
+
     def __init__(self, fitted: Fitted, *, only: tuple[str, ...] | None = None) -> None:
         super().__init__()
         chosen = {n: f for n, f in fitted.columns.items() if only is None or n in only}
