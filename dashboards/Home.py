@@ -34,7 +34,7 @@ def show(pipeline: Pipeline) -> None:
         usage = pipeline.usage()
         columns = st.columns(4)
         columns[0].metric("champion", f"release {champion['release']}" if champion else "none yet")
-        report_path = pipeline.paths.metrics("evaluate", pipeline.name)
+        report_path = pipeline.paths.report("evaluate", pipeline.name)
         report = pipeline.report("evaluate") if report_path.is_file() else None
         if report and report.get("main"):
             entry = report["metrics"][report["main"]]
@@ -55,7 +55,7 @@ def show(pipeline: Pipeline) -> None:
             )
         else:
             st.success("Everything is up to date.")
-        left, right = st.columns(2)
+        left, right = st.columns([2, 3])
         if report and report.get("main"):
             left.plotly_chart(quality.compared(report), key=f"compared-{pipeline.name}")
         if usage:
@@ -71,16 +71,17 @@ def usage_table(usage: list[dict]) -> pd.DataFrame:
             "took (s)": [round(row["duration_s"], 1) for row in usage],
             "processor (s)": [round(row["cpu_s"], 1) for row in usage],
             "peak memory (MB)": [round(row["peak_memory_bytes"] / 1e6) for row in usage],
-            "energy (Wh)": [_wh(row["energy_kwh"]) for row in usage],
-            "from": [_wh(row["energy_lo"]) for row in usage],
-            "to": [_wh(row["energy_hi"]) for row in usage],
+            "energy (mWh)": [_mwh(row["energy_kwh"]) for row in usage],
+            "95 % interval": [
+                f"{_mwh(row['energy_lo'])} to {_mwh(row['energy_hi'])}" for row in usage
+            ],
             "known by": [row["provenance"] for row in usage],
         }
     )
 
 
-def _wh(kwh: float | None) -> float | None:
-    return None if kwh is None else round(kwh * 1000, 4)
+def _mwh(kwh: float | None) -> str:
+    return "not measured" if kwh is None else f"{kwh * 1e6:.2g}"
 
 
 main()

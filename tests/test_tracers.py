@@ -67,12 +67,12 @@ class Traced:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("checkout")
     repository = HERE.parents[1]
-    shutil.copytree(
-        HERE, root / "pipelines", ignore=shutil.ignore_patterns("*.yaml", "__pycache__")
-    )
+    unread = shutil.ignore_patterns("*.yaml", "__pycache__")
+    shutil.copytree(HERE, root / "pipelines", ignore=unread)
+    # A copy: an edit in the repository meanwhile is no edit under a running stage.
+    shutil.copytree(repository / "workbench", root / "workbench", ignore=unread)
     shutil.copy(HERE / "params.yaml", root)
     shutil.copy(repository / "requirements.txt", root)
-    (root / "workbench").symlink_to(repository / "workbench")
     with contextlib.chdir(root):
         write_all(find_paths(), read_params(root / "params.yaml").pipelines)
     return root

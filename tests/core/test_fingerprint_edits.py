@@ -2,120 +2,23 @@
 
 from __future__ import annotations
 
-import ast
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests import edits
 from tests.core import miniature
 from tests.core.miniature import STAGES
+from tests.edits import Edit
 from workbench.core.fingerprint import fingerprint_all
 
 EDITS = 50
 """Edits a seed and kind; five seeds."""
 
 SEEDS = range(5)
-Edit = Callable[[random.Random, dict[str, str]], str]
 
-
-def _nodes(tree: ast.Module, *kinds: type) -> list:
-    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
-
-
-def _in_code(files: dict[str, str]) -> list[str]:
-    """Files that stages run; the progress and tracking of the miniature are beyond the border."""
-    outside = ("workbench/core/progress.py", "workbench/tracking/__init__.py")
-    return [name for name, text in files.items() if text.strip() and name not in outside]
-
-
-def _rewrite(files: dict[str, str], name: str, change: Callable[[ast.Module], object]) -> None:
-    tree = ast.parse(files[name])
-    change(tree)
-    files[name] = ast.unparse(ast.fix_missing_locations(tree))
-
-
-def _any_with(rng: random.Random, files: dict[str, str], *kinds: type) -> str:
-    return rng.choice([n for n in _in_code(files) if _nodes(ast.parse(files[n]), *kinds)])
-
-
-# edits that may change what a stage answers
-
-
-def change_constant(rng: random.Random, files: dict[str, str]) -> str:
-    name = _any_with(rng, files, ast.Constant)
-
-    def change(tree: ast.Module) -> None:
-        node = rng.choice(_nodes(tree, ast.Constant))
-        if isinstance(node.value, str):
-            node.value += "x"
-        elif isinstance(node.value, bool):
-            node.value = not node.value
-        elif isinstance(node.value, (int, float)):
-            node.value = rng.choice([node.value + 1, float(node.value), node.value * 2])
-
-    _rewrite(files, name, change)
-    return name
-
-
-def swap_operator(rng: random.Random, files: dict[str, str]) -> str:
-    name = _any_with(rng, files, ast.BinOp)
-
-    def change(tree: ast.Module) -> None:
-        node = rng.choice(_nodes(tree, ast.BinOp))
-        node.op = rng.choice([ast.Add(), ast.Sub(), ast.Mult()])
-
-    _rewrite(files, name, change)
-    return name
-
-
-def flip_comparison(rng: random.Random, files: dict[str, str]) -> str:
-    name = _any_with(rng, files, ast.Compare, ast.IfExp)
-
-    def change(tree: ast.Module) -> None:
-        node = rng.choice(_nodes(tree, ast.Compare, ast.IfExp))
-        if isinstance(node, ast.Compare):
-            node.ops = [rng.choice([ast.LtE(), ast.Gt(), ast.NotEq()])]
-        else:
-            node.body, node.orelse = node.orelse, node.body
-
-    _rewrite(files, name, change)
-    return name
-
-
-def swap_names(rng: random.Random, files: dict[str, str]) -> str:
-    name = _any_with(rng, files, ast.Name)
-
-    def change(tree: ast.Module) -> None:
-        loads = [n for n in _nodes(tree, ast.Name) if isinstance(n.ctx, ast.Load)]
-        if loads:
-            rng.choice(loads).id = rng.choice(loads).id
-
-    _rewrite(files, name, change)
-    return name
-
-
-def drop_statement(rng: random.Random, files: dict[str, str]) -> str:
-    name = _any_with(rng, files, ast.FunctionDef)
-
-    def change(tree: ast.Module) -> None:
-        body = rng.choice(_nodes(tree, ast.FunctionDef, ast.ClassDef)).body
-        body[rng.randrange(len(body))] = ast.Pass()
-
-    _rewrite(files, name, change)
-    return name
-
-
-def drop_decorator(rng: random.Random, files: dict[str, str]) -> str:
-    name = rng.choice([n for n in _in_code(files) if n.startswith("workbench") and "@" in files[n]])
-
-    def change(tree: ast.Module) -> None:
-        kinds = (ast.FunctionDef, ast.ClassDef)
-        rng.choice([n for n in _nodes(tree, *kinds) if n.decorator_list]).decorator_list.pop()
-
-    _rewrite(files, name, change)
-    return name
+# edits of what only the miniature has
 
 
 def swap_import(rng: random.Random, files: dict[str, str]) -> str:
@@ -181,14 +84,9 @@ def override_method(rng: random.Random, files: dict[str, str]) -> str:
 
 
 MEANING: tuple[Edit, ...] = (
-    change_constant,
-    change_constant,
-    swap_operator,
-    flip_comparison,
-    swap_names,
-    swap_names,
-    drop_statement,
-    drop_decorator,
+    *edits.MEANING,
+    edits.change_constant,
+    edits.swap_names,
     swap_import,
     move_home,
     move_re_export,
@@ -199,86 +97,6 @@ MEANING: tuple[Edit, ...] = (
 
 
 # edits that mean nothing
-
-
-def add_docstring(rng: random.Random, files: dict[str, str]) -> str:
-    name = _any_with(rng, files, ast.FunctionDef)
-
-    def change(tree: ast.Module) -> None:
-        kinds = (ast.FunctionDef, ast.ClassDef)
-        plain = [
-            n for n in _nodes(tree, *kinds) if not _is_kept(n) and ast.get_docstring(n) is None
-        ]
-        if plain:
-            rng.choice(plain).body.insert(0, ast.Expr(ast.Constant("Say why.\n\n    More.")))
-
-    _rewrite(files, name, change)
-    return name
-
-
-def _is_kept(node: ast.FunctionDef | ast.ClassDef) -> bool:
-    """Decorated by something that could read docstring and annotations."""
-    marks = [ast.unparse(decorator) for decorator in node.decorator_list]
-    return any(m.startswith(("source", "show", "singledispatch")) for m in marks)
-
-
-def add_annotation(rng: random.Random, files: dict[str, str]) -> str:
-    name = _any_with(rng, files, ast.arg)
-
-    def change(tree: ast.Module) -> None:
-        functions = [n for n in _nodes(tree, ast.FunctionDef) if not _is_kept(n)]
-        arguments = [a for n in functions for a in n.args.args]
-        if arguments:
-            rng.choice(arguments).annotation = ast.Name(rng.choice(["int", "object"]))
-            rng.choice(functions).returns = ast.Constant("Base | unreached")
-
-    _rewrite(files, name, change)
-    return name
-
-
-def add_comment(rng: random.Random, files: dict[str, str]) -> str:
-    name = rng.choice(_in_code(files))
-    lines = files[name].split("\n")
-    place = rng.choice([n for n, line in enumerate(lines) if not line.startswith((" ", ")"))])
-    lines.insert(place, "# a remark")
-    files[name] = "\n".join(lines)
-    return name
-
-
-def lay_out_anew(rng: random.Random, files: dict[str, str]) -> str:
-    name = rng.choice(_in_code(files))
-    _rewrite(files, name, lambda tree: None)
-    return name
-
-
-def reorder_imports(rng: random.Random, files: dict[str, str]) -> str:
-    name = _any_with(rng, files, ast.Import, ast.ImportFrom)
-
-    def change(tree: ast.Module) -> None:
-        kinds = (ast.Import, ast.ImportFrom)
-        places = [
-            place
-            for place, stmt in enumerate(tree.body)
-            if isinstance(stmt, kinds) and getattr(stmt, "module", "") != "__future__"
-        ]
-        stmts = [tree.body[place] for place in places]
-        rng.shuffle(stmts)
-        for place, stmt in zip(places, stmts, strict=True):
-            tree.body[place] = stmt
-
-    _rewrite(files, name, change)
-    return name
-
-
-def add_unreached(rng: random.Random, files: dict[str, str]) -> str:
-    name = rng.choice(_in_code(files))
-    add = (
-        f"\nimport json as _json\n_SPARE = {rng.random()}\n\n\ndef _spare(x):\n    return _SPARE\n"
-    )
-    if name.startswith("pipelines"):
-        add = f"\n@app.cell\ndef _(x):\n    y = x + {rng.random()}\n    return (y,)\n"
-    files[name] += add
-    return name
 
 
 def edit_unreached(rng: random.Random, files: dict[str, str]) -> str:
@@ -333,12 +151,7 @@ def add_log_line(rng: random.Random, files: dict[str, str]) -> str:
 
 
 NEUTRAL: tuple[Edit, ...] = (
-    add_docstring,
-    add_annotation,
-    add_comment,
-    lay_out_anew,
-    reorder_imports,
-    add_unreached,
+    *edits.NEUTRAL,
     edit_unreached,
     edit_notebook_prose,
     edit_observer,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from workbench.cli import inspect, releases, serve, work
-from workbench.core.errors import WorkbenchError
+from workbench.core.errors import WorkbenchError, disk_full
 
 app = typer.Typer(
     name="workbench",
@@ -36,22 +36,27 @@ def main() -> None:
     """Run the command line; errors are sentences, not tracebacks."""
     try:
         app()
-    except WorkbenchError as error:
-        if os.environ.get("WORKBENCH_DEBUG"):
-            raise
-        from rich.console import Console
-        from rich.text import Text
-
-        console = Console(stderr=True)
-        console.print(Text(error.problem, style="bold red"))
-        if error.kept:
-            console.print(Text.assemble(("Kept: ", "green"), error.kept))
-        if error.fix:
-            console.print(Text.assemble(("Next: ", "cyan"), error.fix))
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("Stopped; outputs are as they were before.\n")
         sys.exit(130)
+    except Exception as error:
+        told = error if isinstance(error, WorkbenchError) else disk_full(error)
+        if told is None or os.environ.get("WORKBENCH_DEBUG"):
+            raise
+        _tell(told)
+        sys.exit(1)
+
+
+def _tell(error: WorkbenchError) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    console.print(Text(error.problem, style="bold red"))
+    if error.kept:
+        console.print(Text.assemble(("Kept: ", "green"), error.kept))
+    if error.fix:
+        console.print(Text.assemble(("Next: ", "cyan"), error.fix))
 
 
 if __name__ == "__main__":

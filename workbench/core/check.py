@@ -14,7 +14,7 @@ from pathlib import Path
 
 from workbench.core.errors import ParamsError, did_you_mean
 from workbench.core.fingerprint import CONTRACT, Problem, problems
-from workbench.core.params import Params
+from workbench.core.params import Params, require_parts
 from workbench.core.reads import check_reads
 
 REQUIRED = ("collect", "clean", "label", "model")
@@ -45,6 +45,7 @@ def check(root: Path, params: Params) -> list[Problem]:
             continue
         found += check_notebook(path)
         try:
+            require_parts(params, pipeline)
             check_reads(params, pipeline, path)
         except (ParamsError, SyntaxError) as error:
             found.append(Problem(path, 1, "params", str(error).replace("\n", " ")))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import re
 from collections.abc import Iterable
 
 
@@ -71,6 +73,24 @@ class StateError(WorkbenchError):
 
 class MissingError(WorkbenchError):
     """A program, package or file that is needed is not there."""
+
+
+def disk_full(error: BaseException) -> StateError | None:
+    """Return the sentence for an error that says that no space is left; None for any other.
+
+    DuckDB, Arrow and safetensors each raise classes of their own, with the system's text inside.
+    """
+    words = ("No space left on device", "os error 28", "disk is full")
+    if getattr(error, "errno", None) != errno.ENOSPC and not any(w in str(error) for w in words):
+        return None
+    where = getattr(error, "filename", None) or next(
+        iter(re.findall(r'"(/[^"]+)"', str(error))), ""
+    )
+    return StateError(
+        f"The disk is full{f' ({where})' if where else ''}.",
+        kept="all outputs that were whole before",
+        fix="free space (`workbench doctor` says how much there is), then run it again",
+    )
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

@@ -59,11 +59,13 @@ def read_json(path: Path, kind: Any = Any) -> Any:
 def folder_aside(final: Path) -> Iterator[Path]:
     """Yield an empty folder beside `final`; rename it there if the block succeeds.
 
-    What stood at `final` is replaced only then; after an error it is untouched.
+    What stood at `final` is replaced only then; after an error it is untouched. It steps aside
+    whole before it is deleted, so that a process killed meanwhile leaves no half of it.
     """
-    aside = final.with_name(f".{final.name}.part")
-    if aside.exists():
-        shutil.rmtree(aside)
+    aside, before = (final.with_name(f".{final.name}.{end}") for end in ("part", "old"))
+    for left in (aside, before):
+        if left.exists():
+            shutil.rmtree(left)
     aside.mkdir(parents=True)
     try:
         yield aside
@@ -71,8 +73,9 @@ def folder_aside(final: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
         raise
     if final.exists():
-        shutil.rmtree(final)
+        final.rename(before)
     aside.rename(final)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def digest_file(path: Path) -> str:

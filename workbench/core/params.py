@@ -240,6 +240,20 @@ def read_params(path: Path) -> Params:
     return params
 
 
+def require_parts(params: Params, pipeline: str) -> None:
+    """Raise ParamsError if a part of the pipeline's block is not written down.
+
+    DVC asks for every part that a stage depends on, and would ask after the stages before it.
+    """
+    written = params.block(pipeline).model_fields_set
+    for part in PARTS:
+        if part not in written:
+            raise ParamsError(
+                f"params.yaml lacks '{pipeline}.{part}'.",
+                fix=f"write `{part}: {{}}` there if nothing is set",
+            )
+
+
 P = TypeVar("P", bound=BaseModel)
 
 

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 from workbench.core.errors import DataError, did_you_mean
 from workbench.core.files import digest_file, read_json, write_json
 from workbench.data.engine import count_rows, write_parquet
+from workbench.data.rules import TAKEN_BY, Drop, Unique, apply, check_kind
 
 if TYPE_CHECKING:
     import ibis
-
-KINDS = ("invalid", "duplicate", "irrelevant", "outlier")
-_RULE = "dropped_by"
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Tables(Mapping[str, Any]):
     schemas: dict[str, Any] = field(default_factory=dict)
     unique_by: dict[str, tuple[str, ...]] = field(default_factory=dict)
     dropped: dict[str, list[Any]] = field(default_factory=dict)
-    _pending: dict[str, list[tuple[str, Callable[..., Any]]]] = field(default_factory=dict)
+    _waiting: dict[str, list[Drop | Unique]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> ibis.Table:
         self._need(name)
@@ -65,6 +63,7 @@ class Tables(Mapping[str, Any]):
         """Put `table` (an Ibis table, or a function of the present one) under `name`."""
         new = table(self[name]) if callable(table) and name in self.tables else table
         self.tables[name] = new
+        self.unique_by.pop(name, None)  # nobody knows whether the key is still one
         return self
 
     def drop(self, name: str, rule: str, bad: Any) -> Tables:
@@ -74,24 +73,9 @@ class Tables(Mapping[str, Any]):
         column, or a function from the table to one; rows where it is null stay.
         """
         self._need(name)
-        kind = rule.split(" ", 1)[0]
-        if kind not in KINDS:
-            raise DataError(
-                f"Rule '{rule}' of table '{name}' does not say its kind."
-                f"{did_you_mean(kind, KINDS)}",
-                fix="begin the rule with its kind, such as 'invalid amount'",
-            )
-        predicate: Callable[[Any], Any] = bad if callable(bad) else lambda _: bad
-
-        def mark(table: Any) -> Any:
-            import ibis
-
-            free = table[_RULE].isnull()
-            return table.mutate(
-                **{_RULE: ibis.ifelse(free & predicate(table).fill_null(False), rule, table[_RULE])}
-            )
-
-        self._pending.setdefault(name, []).append((rule, mark))
+        check_kind(rule)
+        condition: Callable[[Any], Any] = bad if callable(bad) else lambda _: bad
+        self._waiting.setdefault(name, []).append(Drop(rule, condition))
         return self
 
     def unique(
@@ -104,25 +88,15 @@ class Tables(Mapping[str, Any]):
     ) -> Tables:
         """Keep one row for each value of `by`: the first in the order of the columns `first`.
 
-        `first` and `by` together should order rows totally; rows that are equal in both are equal
-        for this purpose, and the remaining columns decide.
+        Rows that are equal in both are told apart by their other columns, so that the same one
+        stays every time. Rows with a missing key stay.
         """
         self._need(name)
-        keys = [by] if isinstance(by, str) else list(by)
-        order = [first] if isinstance(first, str) else list(first)
-
-        def mark(table: Any) -> Any:
-            import ibis
-
-            rest = [c for c in table.columns if c not in {*keys, *order, _RULE}]
-            free = table[_RULE].isnull()
-            place: Any = ibis.row_number().over(
-                ibis.window(group_by=[*keys, free], order_by=[*order, *rest])
-            )
-            return table.mutate(**{_RULE: ibis.ifelse(free & (place > 0), rule, table[_RULE])})
-
-        self._pending.setdefault(name, []).append((rule, mark))
-        self.unique_by[name] = tuple(keys)
+        check_kind(rule)
+        keys = (by,) if isinstance(by, str) else tuple(by)
+        order = (first,) if isinstance(first, str) else tuple(first)
+        self._waiting.setdefault(name, []).append(Unique(rule, keys, order))
+        self.unique_by[name] = keys
         return self
 
     def expect(self, name: str, schema: Any) -> Tables:
@@ -136,20 +110,10 @@ class Tables(Mapping[str, Any]):
             raise DataError(f"No table '{name}'.{did_you_mean(name, self.tables)}")
 
     def _settle(self, name: str) -> None:
-        """Apply waiting rules in one pass over the table, kept and dropped rows apart."""
-        steps = self._pending.pop(name, [])
-        if not steps:
-            return
-        import ibis
-
-        marked = self.tables[name].mutate(**{_RULE: ibis.null("string")})
-        for _, step in steps:
-            marked = step(marked)
-        backend = ibis.get_backend()
-        # Materialised once: both halves read it, and neither repeats the work.
-        stored = backend.create_table(f"{name}_{len(self.dropped.get(name, []))}_marked", marked)
-        self.tables[name] = stored.filter(stored[_RULE].isnull()).drop(_RULE)
-        self.dropped.setdefault(name, []).append(stored.filter(stored[_RULE].notnull()))
+        """Apply the rules that wait, kept and dropped rows apart."""
+        if rules := self._waiting.pop(name, []):
+            self.tables[name], gone = apply(self.tables[name], rules)
+            self.dropped.setdefault(name, []).extend(gone)
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write every table to `folder`/<name>.parquet with `tables.json`; return its content."""
@@ -158,7 +122,7 @@ class Tables(Mapping[str, Any]):
         described: dict[str, Any] = {}
         for name, table in self.tables.items():
             path = folder / f"{name}.parquet"
-            write_parquet(table, path, self.unique_by.get(name, ()))
+            write_parquet(table, path, self._order(name))
             facts = self.facts.get(name) or self.facts.get("*")
             described[name] = {
                 "rows": count_rows(path),
@@ -172,17 +136,28 @@ class Tables(Mapping[str, Any]):
         write_json(folder / "tables.json", described)
         return described
 
+    def _order(self, name: str) -> tuple[str, ...]:
+        """Columns that order a table totally: its key, if it is one for every row; else all."""
+        import ibis
+
+        keys = self.unique_by.get(name, ())
+        if not keys:
+            return ()
+        table = self.tables[name]
+        missing = table.filter(ibis.or_(*(table[key].isnull() for key in keys))).count()
+        return keys if int(missing.execute()) == 0 else ()
+
     def write_quarantine(self, folder: Path) -> dict[str, dict[str, int]]:
         """Write dropped rows to `folder`/<table>-<n>.parquet; return counts by table and rule."""
         counts: dict[str, dict[str, int]] = {}
         for name, parts in self.dropped.items():
             for number, part in enumerate(parts):
                 write_parquet(part, folder / f"{name}-{number}.parquet")
-                tally = part.group_by(_RULE).agg(rows=part.count()).execute()
+                tally = part.group_by(TAKEN_BY).agg(rows=part.count()).execute()
                 counts.setdefault(name, {}).update(
                     {
                         rule: int(rows)
-                        for rule, rows in zip(tally[_RULE], tally["rows"], strict=True)
+                        for rule, rows in zip(tally[TAKEN_BY], tally["rows"], strict=True)
                     }
                 )
         return {name: dict(sorted(by_rule.items())) for name, by_rule in counts.items()}

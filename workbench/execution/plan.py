@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from workbench.core.files import json_bytes
 from workbench.core.fingerprint import Fingerprint, changes, fingerprint_all, read
-from workbench.core.params import read_params
+from workbench.core.params import read_params, require_parts
 from workbench.core.paths import Paths
 from workbench.execution.dvcfiles import (
     Cache,
@@ -27,6 +27,9 @@ from workbench.execution.dvcfiles import (
     read_stages,
     read_yaml,
 )
+
+INSTALLED = "installed packages or Python changed, which DVC does not see"
+"""Why the fingerprint stage has to be forced: none of its inputs is a file that changed."""
 
 Action = Literal["run", "restore", "may run", "up to date"]
 
@@ -66,6 +69,8 @@ def plan(paths: Paths) -> list[Step]:
     Raises ParamsError, PipelineError or StateError where a run would stop at once.
     """
     checked = read_params(paths.params)
+    for pipeline in checked.pipelines:
+        require_parts(checked, pipeline)
     params = read_yaml(paths.params)
     codes = fingerprint_all(paths.root, checked.pipelines)
     state = _State(
@@ -164,6 +169,8 @@ def _fingerprint_step(stage: DvcStage, reasons: tuple[str, ...], state: _State) 
         path = state.paths.fingerprint(name, pipeline).relative_to(state.paths.root).as_posix()
         content = json_bytes(code)
         state.after[path] = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if not reasons and any(state.disk.of(path) != md5 for path, md5 in state.after.items()):
+        reasons = (INSTALLED,)
     if not reasons:
         return Step(stage.name, "up to date")
     return Step(stage.name, "run", reasons)

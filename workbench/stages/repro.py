@@ -22,7 +22,7 @@ from workbench.core.params import Params, read_params
 from workbench.core.paths import Paths
 from workbench.execution.forkserver import ForkServer
 from workbench.execution.lock import hold
-from workbench.execution.plan import plan
+from workbench.execution.plan import INSTALLED, plan
 from workbench.metering.report import write_usage
 
 Say = Callable[..., None]
@@ -31,7 +31,7 @@ _RUNNING = re.compile(r"^Running stage '(.+)':")
 _SKIPPED = re.compile(r"^Stage '(.+)' didn't change, skipping")
 _RESTORED = re.compile(r"^Stage '(.+)' is cached - skipping run, checking out outputs")
 _QUIET = re.compile(
-    r"^(> |Updating lock file|Generating lock file|Use `dvc push`|To track|\s*git add|\s*$)"
+    r"^(> |Updating lock file|Generating lock file|Use `dvc push`|To (?:track|enable auto)|\s+dvc config core|\s*git add|\s*$)"
 )
 
 
@@ -55,14 +55,22 @@ def repro(
         follower.start()
         try:
             # A server that nobody asks would import for nothing.
-            waits = any(s.action in ("run", "may run") for s in plan(paths))
+            steps = plan(paths)
+            waits = any(s.action in ("run", "may run") for s in steps)
             with _environment(), ForkServer().start() if waits and not cold else nullcontext():
-                code = _dvc(paths, chosen, keep_going, say)
+                code = 0
+                if any(INSTALLED in s.reasons for s in steps):
+                    code = _dvc(paths, ["--force", "--single-item", "fingerprint"], say)
+                targets = [f"candidate@{name}" for name in chosen]
+                code = code or _dvc(paths, [*targets, *["--keep-going"] * keep_going], say)
         finally:
             # What failed is tracked too: it cost something.
             for problem in follower.stop().problems:
                 say(f"tracking: {problem}", "yellow")
-        write_usage(paths, chosen)
+        try:
+            write_usage(paths, chosen)
+        except WorkbenchError as error:
+            say(f"usage: {error}", "yellow")
         return _release(paths, params, chosen, code, say) if release else code
 
 
@@ -90,11 +98,9 @@ def _environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-def _dvc(paths: Paths, pipelines: list[str], keep_going: bool, say: Say) -> int:
-    """Run `dvc repro`, telling each stage in a line; returns its exit code."""
-    command = [sys.executable, "-m", "dvc", "repro", *(f"candidate@{name}" for name in pipelines)]
-    if keep_going:
-        command.append("--keep-going")
+def _dvc(paths: Paths, arguments: list[str], say: Say) -> int:
+    """Run `dvc repro`, telling each stage in a line; returns 1 if it failed."""
+    command = [sys.executable, "-m", "dvc", "repro", *arguments]
     with subprocess.Popen(command, cwd=paths.root, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None  # asked for above
@@ -102,9 +108,9 @@ def _dvc(paths: Paths, pipelines: list[str], keep_going: bool, say: Say) -> int:
                 say(text, style)
         except KeyboardInterrupt:
             # The terminal sent it to DVC and the stage as well: let them end in order.
-            process.wait()
+            process.communicate()
             raise
-        return process.wait()
+        return 1 if process.wait() else 0
 
 
 def _told(lines: Iterator[str]) -> Iterator[tuple[str, str]]:

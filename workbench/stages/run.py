@@ -6,7 +6,7 @@ import os
 import sys
 from importlib import import_module
 
-from workbench.core.errors import MissingError, WorkbenchError, did_you_mean
+from workbench.core.errors import MissingError, WorkbenchError, did_you_mean, disk_full
 from workbench.core.paths import STAGES, find_paths
 from workbench.core.reads import check_reads
 from workbench.execution.parent import die_with_parent
@@ -22,21 +22,20 @@ def run(arguments: list[str]) -> int:
     except WorkbenchError as error:
         if os.environ.get("WORKBENCH_DEBUG"):
             raise
-        sys.stderr.write(f"{' '.join(arguments)}: {error}\n")
-        return 1
+        return _failed(arguments, error)
     except KeyboardInterrupt:
         sys.stderr.write(f"{' '.join(arguments)}: stopped; outputs are as they were before.\n")
         return 130
-    except OSError as error:
-        if error.errno != 28:  # no space left
+    except Exception as error:
+        if (full := disk_full(error)) is None:
             raise
-        sys.stderr.write(
-            f"{' '.join(arguments)}: the disk is full ({error.filename or 'while writing'}).\n"
-            "Kept: all outputs of the run before\n"
-            "Next: free space (`workbench doctor` shows what is large), then run it again\n"
-        )
-        return 1
+        return _failed(arguments, full)
     return 0
+
+
+def _failed(arguments: list[str], error: WorkbenchError) -> int:
+    sys.stderr.write(f"{' '.join(arguments)}: {error}\n")
+    return 1
 
 
 def _stage(stage: str = "", pipeline: str = "") -> None:
@@ -54,7 +53,10 @@ def _stage(stage: str = "", pipeline: str = "") -> None:
 def _fingerprint() -> None:
     """Write the fingerprint of every stage and pipeline; files that stay equal are not touched."""
     from workbench.core.fingerprint import write_all
-    from workbench.core.params import read_params
+    from workbench.core.params import read_params, require_parts
 
     paths = find_paths()
-    write_all(paths, read_params(paths.params).pipelines)
+    params = read_params(paths.params)
+    for pipeline in params.pipelines:
+        require_parts(params, pipeline)
+    write_all(paths, params.pipelines)

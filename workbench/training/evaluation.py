@@ -57,7 +57,7 @@ def average_precision(label: Array, score: Array) -> Weighted:
         yes, no = (part[::-1] for part in by_score(weight))
         hits, total = np.cumsum(yes), yes.sum()
         seen = np.cumsum(yes + no)
-        precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
+        precision = np.divide(hits, seen, out=np.zeros(len(hits)), where=seen > 0)
         return float((yes * precision).sum() / total) if total else float("nan")
 
     return weighted

@@ -53,7 +53,7 @@ def train(
 
     Resumes from `checkpoints` where an undisturbed run would be: each epoch is seeded by its
     number, so a resumed run ends in the same weights. Raises TrainingError when the loss is not
-    a number; the checkpoint of the last good epoch is kept.
+    a number; the last checkpoint is kept.
     """
     model.to(place.device)
     optimizer = torch.optim.AdamW(
@@ -68,7 +68,7 @@ def train(
         best, progress = restored
         yield from (_step(entry, progress) for entry in progress.history)
     stepping = _distributed(model, place)
-    saved_at = time.monotonic()
+    saved, saved_at = progress.epoch, time.monotonic()
     while not _done(progress, settings):
         began = time.monotonic()
         seed = settings.seed * 1_000_003 + progress.epoch
@@ -78,7 +78,7 @@ def train(
         if not (math.isfinite(train_loss) and math.isfinite(valid_loss)):
             raise TrainingError(
                 f"The loss is not a number in epoch {progress.epoch + 1}.",
-                kept=f"the checkpoint after epoch {progress.epoch}",
+                kept=f"the checkpoint after epoch {saved}" if saved else None,
                 fix="lower `learning_rate`, or look for infinite values in the features",
             )
         seconds = time.monotonic() - began
@@ -97,7 +97,7 @@ def train(
         )
         if place.rank == 0 and time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
             checkpoint.save(checkpoints, model, optimizer, best, progress)
-            saved_at = time.monotonic()
+            saved, saved_at = progress.epoch, time.monotonic()
         yield _step(progress.history[-1], progress)
     model.load_state_dict(best)
     model.eval()
