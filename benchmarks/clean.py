@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from benchmarks.measure import Row, alternate, show
 
@@ -140,7 +141,8 @@ def pandas(source: Path, out: Path) -> None:
         ),
         index=tx.index,
     )
-    clean = tx[rule == ""].sort_values(["id", "received_at"], kind="stable")
+    clean: Any = tx[rule == ""]
+    clean = clean.sort_values(["id", "received_at"], kind="stable")
     repeated = clean.duplicated("id", keep="first")
     rule.loc[repeated[repeated].index] = "duplicate key"
     dropped = tx[rule != ""].assign(dropped_by=rule[rule != ""])

@@ -36,7 +36,9 @@ def commands() -> str:
     parts = ["## workbench", f"{group.help}", _options(_given_to_all(group))]
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         context = typer.main.get_command(app).make_context("workbench", [name])
-        usage = _BRACES.sub(lambda m: m[0].upper().strip("{}"), " ".join(command.collect_usage_pieces(context)))
+        usage = _BRACES.sub(
+            lambda m: m[0].upper().strip("{}"), " ".join(command.collect_usage_pieces(context))
+        )
         parts += [
             f"## workbench {name}",
             str(command.help),

@@ -445,7 +445,7 @@ def _():
 
 
 @app.function
-def model(params, fitted):
+def model(fitted, params):
     """A small multilayer perceptron over the columns."""
     return wb.MLP(fitted, params.hidden)
 

@@ -17,9 +17,9 @@ from workbench.core.fingerprint.contract import BORDER, is_below
 Files = dict[str, str]
 Edit = Callable[[random.Random, Files], str]
 
-DECORATORS = frozenset(
-    "app cached_property classmethod contextlib contextmanager dataclass dataclasses functools "
-    "lru_cache property staticmethod torch".split()
+DECORATORS = (
+    *("app", "cached_property", "classmethod", "contextlib", "contextmanager", "dataclass"),
+    *("dataclasses", "functools", "lru_cache", "property", "staticmethod", "torch"),
 )
 """Decorators that read neither docstrings nor annotations, by the beginning of their name."""
 

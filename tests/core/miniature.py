@@ -284,13 +284,13 @@ from workbench import tracking
 from workbench.training.loop import fit
 
 
-def _encode(x):
+def _start(x):
     return x + 100
 
 
 def run(pipeline):
-    encode = getattr(pipeline, "encode", _encode)
-    values = [encode(x) for x in pipeline.model([1, 2])]
+    start = getattr(pipeline, "start", _start)
+    values = [start(x) for x in pipeline.model([1, 2])]
     total = fit(values, epochs=2)
     tracking.log("total", total)
     return total

@@ -152,12 +152,12 @@ def test_the_witness_sees_lambdas_methods_and_lazy_attributes(root: Path) -> Non
 
 def test_a_missing_contract_function_is_recorded_and_its_arrival_named(root: Path) -> None:
     before = fingerprint(root, "train", "demo")
-    assert before.parts["pipelines.demo:encode"] == "absent"
-    encode = "@app.function\ndef encode(x):\n    return x\n\n\nif __name__"
-    miniature.edit(root, DEMO, "if __name__", encode)
+    assert before.parts["pipelines.demo:start"] == "absent"
+    begin = "@app.function\ndef start(x):\n    return x\n\n\nif __name__"
+    miniature.edit(root, DEMO, "if __name__", begin)
     after = fingerprint(root, "train", "demo")
-    assert changes(before, after) == ["pipelines.demo:encode added"]
-    assert changes(after, before) == ["pipelines.demo:encode removed"]
+    assert changes(before, after) == ["pipelines.demo:start added"]
+    assert changes(after, before) == ["pipelines.demo:start removed"]
 
 
 def test_changes_name_what_changed(root: Path) -> None:

@@ -86,7 +86,7 @@ def label(data, params):
 
 
 @app.function
-def model(params, fitted):
+def model(fitted, params):
     """As small as it gets."""
     pause("model")
     return wb.MLP(fitted, [params.width])

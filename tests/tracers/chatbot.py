@@ -142,12 +142,12 @@ class Search(nn.Module):
 
 
 @app.function
-def model(params, fitted):
+def model(fitted, params):
     return Finder(params.layers)
 
 
 @app.function
-def start(model, data):
+def start(model, data, params):
     """Begin with the published weights; the projection begins as doing nothing."""
     from safetensors.torch import load_file
 

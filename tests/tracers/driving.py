@@ -121,7 +121,7 @@ class Eye(nn.Module):
 
 
 @app.function
-def model(params, fitted):
+def model(fitted, params):
     height, width, channels = fitted.columns["frame"].shape
     eye = Eye(len(fitted.targets))
     eye({"frame": torch.zeros(1, height, width, channels, dtype=torch.uint8)})

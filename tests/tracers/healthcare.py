@@ -88,7 +88,7 @@ def label(data, params):
 
 
 @app.function
-def model(params, fitted):
+def model(fitted, params):
     """A small multilayer perceptron over the columns."""
     return wb.MLP(fitted, params.hidden)
 

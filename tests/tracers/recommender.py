@@ -99,7 +99,7 @@ class TopFilms(torch.nn.Module):
 
 
 @app.function
-def model(params, fitted):
+def model(fitted, params):
     return Taste(len(fitted.classes), params.width)
 
 

@@ -99,12 +99,3 @@ def test_targets_without_a_task_come_as_they_are() -> None:
 def test_text_without_a_tokenizer_says_what_is_missing() -> None:
     with pytest.raises(PipelineError, match=r"tokenizer\.json"):
         tensors(ROWS, fitted("none", (), said="text"))
-
-
-def test_encode_of_a_pipeline_gets_arrow_rows_and_overrides_a_column() -> None:
-    def encode(rows: pa.Table, fitted: Fitted, data: None) -> dict[str, list[list[int]]]:
-        return {"said": [[len(text or "")] for text in rows["said"].to_pylist()]}
-
-    found = tensors(ROWS, fitted("none", (), said="text", left="number"), encode)
-    assert found["said"].tolist() == [[5], [3], [0], [5]]
-    assert found["left"].tolist() == [1, 2, 3, 4]

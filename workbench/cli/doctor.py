@@ -186,8 +186,26 @@ def _state(paths: Paths) -> Iterator[Finding]:
         )
     else:
         yield Finding("DVC remote", "good", "set")
+    yield _cache(paths)
     yield Finding("tracking (MLflow)", "good", _shown(paths.tracking_url))
     yield Finding("ledger", "good", _shown(paths.ledger_url))
+
+
+def _cache(paths: Paths) -> Finding:
+    """Reads all that dvc.lock names: DVC trusts its cache without a look."""
+    from workbench.execution.damage import damages
+    from workbench.execution.dvcfiles import Cache, locked, read_lock
+
+    try:
+        stages = read_lock(paths.dvc_lock)
+    except WorkbenchError as error:
+        return Finding("DVC cache", "bad", error.problem, error.fix or "")
+    cache = Cache(paths.root)
+    for entry in stages.values():
+        for damage in damages(cache, locked(entry, "outs")):
+            error = damage.error(paths.root)
+            return Finding("DVC cache", "bad", error.problem, error.fix or "")
+    return Finding("DVC cache", "good", f"what {len(stages)} stages made is whole")
 
 
 def _shown(url: str) -> str:

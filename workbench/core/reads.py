@@ -21,7 +21,6 @@ PART_OF = {
     "model": "train",
     "start": "train",
     "loss": "train",
-    "encode": "train",
     "evaluate": "evaluate",
     "serve": "serve",
 }

@@ -15,6 +15,7 @@ from workbench.core.files import json_bytes
 from workbench.core.fingerprint import Fingerprint, changes, fingerprint_all, read
 from workbench.core.params import read_params, require_parts
 from workbench.core.paths import Paths
+from workbench.execution.damage import damages
 from workbench.execution.dvcfiles import (
     Cache,
     DvcStage,
@@ -66,7 +67,8 @@ class _State:
 def plan(paths: Paths) -> list[Step]:
     """Return a step for each stage of dvc.yaml, in the order of the next run.
 
-    Raises ParamsError, PipelineError or StateError where a run would stop at once.
+    Raises ParamsError, PipelineError or StateError where a run would stop at once, or would
+    restore what is damaged.
     """
     checked = read_params(paths.params)
     for pipeline in checked.pipelines:
@@ -98,11 +100,13 @@ def _step(stage: DvcStage, stages: list[DvcStage], state: _State) -> Step:
     if any(md5 is None for md5 in deps.values()):
         state.after.update(dict.fromkeys(stage.outs))
         if reasons:
-            return Step(stage.name, "run", (*reasons, *waits))
+            return Step(stage.name, "run", (*reasons, *(f"{dep} may change" for dep in waits)))
         upstream = ", ".join(s.name for s in stages if feeds(s, stage) and _unsure(s, state))
         return Step(stage.name, "may run", (f"if {upstream} gives other data than before",))
     earlier = _earlier(stage, entry, deps, state)
     if earlier is not None:
+        for damage in damages(state.cache, earlier):
+            raise damage.error(state.paths.root)
         state.after.update(earlier)
         return Step(stage.name, "restore", reasons)
     state.after.update(dict.fromkeys(stage.outs))

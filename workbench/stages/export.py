@@ -40,13 +40,13 @@ def run(pipeline: str) -> None:
         torch.set_num_threads(settings.threads)
         fitted = read_json(trained / "fitted.json", Fitted)
         summary = read_json(trained / "summary.json")
-        model = stage.notebook.model(settings, fitted)
+        model = stage.notebook.model(fitted, settings)
         model.load_state_dict(load_file(trained / "model.safetensors"))
         model.eval()
         test = pq.read_table(stage.input("split") / "test.parquet")
-        encode, serve = stage.function("encode"), stage.function("serve")
+        serve = stage.function("serve")
         data = read_tables(stage.input("clean"), stage.backend)
-        columns = tensors(test, fitted, encode, data)
+        columns = tensors(test, fitted, data)
         served = (
             serve(model, fitted, data, stage.params)
             if serve

@@ -29,19 +29,17 @@ def run(pipeline: str) -> None:
         spec = read_spec(folder)
         rows = {side: pq.read_table(folder / f"{side}.parquet") for side in ("train", "valid")}
         fitted = fit(rows["train"], spec)
-        encode, start = stage.function("encode"), stage.function("start")
-        needs_data = encode or start or "text" in spec.roles.values()
+        start = stage.function("start")
+        needs_data = start or "text" in spec.roles.values()
         data = read_tables(stage.input("clean"), stage.backend) if needs_data else None
         loss = stage.function("loss") or default_loss(fitted, settings.balance)
         with placed(settings.device, settings.threads) as place:
             torch.manual_seed(settings.seed)
-            model = stage.notebook.model(settings, fitted)
+            model = stage.notebook.model(fitted, settings)
             if start:
-                start(model, data)
+                start(model, data, settings)
             sides = {
-                side: Batches.of(
-                    tensors(table, fitted, encode, data), targets(table, fitted), place.device
-                )
+                side: Batches.of(tensors(table, fitted, data), targets(table, fitted), place.device)
                 for side, table in rows.items()
             }
             key = digest_values(stage.run.key, place.world)

@@ -17,29 +17,23 @@ if TYPE_CHECKING:
     from workbench.core.records import Role
     from workbench.data.tables import Tables
 
-Encode = Callable[[Any, Fitted, Any], Mapping[str, Any]]
 
-
-def tensors(
-    rows: Any, fitted: Fitted, encode: Encode | None = None, data: Tables | None = None
-) -> dict[str, Tensor]:
+def tensors(rows: Any, fitted: Fitted, data: Tables | None = None) -> dict[str, Tensor]:
     """Turn an Arrow table into the tensors that `forward` takes, by role.
 
     number float32 [rows], word int64 codes [rows], time int64 [rows], list int64 codes
     [rows, longest], image uint8 [rows, h, w, c], text int64 tokens [rows, longest] by the asset
-    `tokenizer.json` of `data`. A pipeline's `encode` overrides any of them.
+    `tokenizer.json` of `data`.
     """
     roles: dict[str, Role] = {name: fit.role for name, fit in fitted.columns.items()}
-    encoded = dict(encode(rows, fitted, data)) if encode else {}
     found: dict[str, Tensor] = {}
-    for name, raw in arrays(rows, {n: r for n, r in roles.items() if n not in encoded}).items():
+    for name, raw in arrays(rows, roles).items():
         if roles[name] in ("word", "list"):
             found[name] = torch.from_numpy(codes(raw, fitted.columns[name].words))
         elif roles[name] == "text":
             found[name] = tokens(data, raw.tolist())
         else:
             found[name] = torch.from_numpy(raw.copy())  # Arrow's memory is read-only
-    found.update({name: torch.as_tensor(value) for name, value in encoded.items()})
     return {name: found[name] for name in sorted(found)}
 
 
