@@ -33,7 +33,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def commands() -> str:
     """Every command: its usage, what it does, its arguments and options."""
     group = typer.main.get_command(app)
-    parts = ["## workbench", f"{group.help}", _options(_given_to_all(group))]
+    parts = ["## workbench", f"{group.help}", _options(group.params)]
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         context = typer.main.get_command(app).make_context("workbench", [name])
         usage = _BRACES.sub(
@@ -46,10 +46,6 @@ def commands() -> str:
             _options(command.params),
         ]
     return "\n\n".join(part for part in parts if part)
-
-
-def _given_to_all(group: Any) -> list[Any]:
-    return [p for p in group.params if p.name not in ("install_completion", "show_completion")]
 
 
 def _options(params: list[Any]) -> str:

@@ -24,6 +24,7 @@ import yaml
 from workbench.core.files import digest_folder, read_json
 from workbench.core.paths import Paths
 from workbench.core.records import RunRecord
+from workbench.execution.lock import hold
 from workbench.metering.runs import read_runs, reap
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -207,26 +208,40 @@ def environment() -> dict[str, str]:
     return kept | {"PATH": f"{folder}{os.pathsep}{kept['PATH']}", "COLUMNS": "200"}
 
 
-def new_checkout(root: Path) -> Checkout:
-    """Make a checkout in which nothing has run."""
+def new_checkout(root: Path, source: Path = REPOSITORY) -> Checkout:
+    """Make a checkout in which nothing has run, with the library and settings of `source`."""
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
     ignore = shutil.ignore_patterns("__pycache__", ".*")
-    shutil.copytree(REPOSITORY / "workbench", root / "workbench", ignore=ignore)
+    shutil.copytree(source / "workbench", root / "workbench", ignore=ignore)
     (root / "pipelines").mkdir()
     shutil.copy(HERE / "small.py", root / "pipelines")
     shutil.copy(HERE / "params.yaml", root)
     for name in ("dvc.yaml", "requirements.txt", ".dvcignore", ".gitignore"):
-        shutil.copy(REPOSITORY / name, root)
+        shutil.copy(source / name, root)
     (root / ".dvc").mkdir()
     shutil.copy(REPOSITORY / ".dvc" / "config", root / ".dvc")
     (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
     with (root / ".gitignore").open("a") as file:
-        file.write("/hold-*\n/at-*\n/slow\n")
+        file.write("/hold-*\n/at-*\n/slow\n/poison\n")
     git = ("git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost")
     for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "Begin")):
         subprocess.run([*git, *arguments], cwd=root, check=True, capture_output=True)
     return Checkout(root)
+
+
+def once(root: Path, work: Callable[[Checkout], Any], source: Path = REPOSITORY) -> Checkout:
+    """Make a checkout and do `work` in it, unless another worker did; the checkout."""
+    done = root.with_name(f"{root.name}.done")
+    with hold(root.with_name(f"{root.name}.lock"), "a checkout of the tests", wait_s=600):
+        if not done.exists():
+            made = new_checkout(root, source)
+            try:
+                work(made)
+            finally:
+                made.close()
+            done.touch()
+    return Checkout(root.resolve())
 
 
 @contextlib.contextmanager

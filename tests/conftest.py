@@ -7,23 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import Checkout, copied, new_checkout
-from workbench.execution.lock import hold
+from tests.checkout import Checkout, copied, once
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Checkout:
-    """A checkout in which `workbench repro` went to a release; only to be looked at."""
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of this run share."""
     place = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
-        place = place.parent  # what all workers of this run share
-    root = place / "whole"
-    with hold(place / "whole.lock", "the checkout of the tests", wait_s=600):
-        if not (root / "done").exists():
-            made = new_checkout(root)
-            made.workbench("repro").ok()
-            (root / "done").touch()
-    return Checkout(root.resolve())
+    return place if worker_id == "master" else place.parent
+
+
+@pytest.fixture(scope="session")
+def whole(shared: Path) -> Checkout:
+    """A checkout in which `workbench repro` went to a release; only to be looked at."""
+    return once(shared / "whole", lambda made: made.workbench("repro").ok())
 
 
 @pytest.fixture

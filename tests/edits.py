@@ -1,8 +1,8 @@
 """The grammar of edits: what a person may do to code, at random.
 
-An edit changes a dict of files (relative path -> text) in place and returns the path of the one
-that it changed. MEANING may change what a stage answers; NEUTRAL never does. Both work on any
-project laid out as this one: on the miniature of `tests/core` and on the real library.
+An edit changes a dict of files (relative path -> text) in place, wherever it likes, and returns the
+path of the one that it changed. MEANING may change what a stage answers; NEUTRAL never does. Both
+work on any project laid out as this one: on the miniature of `tests/core` and on the real library.
 """
 
 from __future__ import annotations
@@ -33,9 +33,14 @@ def module_of(name: str) -> str:
     return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def code(files: Files) -> list[str]:
-    """Files that stages may run; what is beyond the declared border changes no result."""
-    return [n for n, text in files.items() if text.strip() and not is_below(module_of(n), BORDER)]
+def inside(files: Files) -> Files:
+    """The files that stages may run; what is beyond the declared border changes no result."""
+    return {n: text for n, text in files.items() if not is_below(module_of(n), BORDER)}
+
+
+def filled(files: Files) -> list[str]:
+    """Files that hold any code."""
+    return [name for name, text in files.items() if text.strip()]
 
 
 def nodes(tree: ast.AST, *kinds: type) -> list[Any]:
@@ -51,7 +56,7 @@ def rewrite(files: Files, name: str, change: Callable[[ast.Module], object]) -> 
 
 def any_with(rng: random.Random, files: Files, *kinds: type) -> str:
     """A file of code that holds a node of one of `kinds`."""
-    found = [name for name in code(files) if nodes(ast.parse(files[name]), *kinds)]
+    found = [name for name in filled(files) if nodes(ast.parse(files[name]), *kinds)]
     assert found, f"no file has {', '.join(kind.__name__ for kind in kinds)}"
     return rng.choice(found)
 
@@ -163,11 +168,23 @@ def drop_decorator(rng: random.Random, files: Files) -> str:
     def decorated(tree: ast.Module) -> list[Any]:
         return [n for n in nodes(tree, *_FUNCTIONS, ast.ClassDef) if n.decorator_list]
 
-    library = [name for name in code(files) if name.startswith("workbench/")]
+    library = [name for name in filled(files) if name.startswith("workbench/")]
     name = rng.choice([name for name in library if decorated(ast.parse(files[name]))])
 
     def change(tree: ast.Module) -> None:
         rng.choice(decorated(tree)).decorator_list.pop()
+
+    rewrite(files, name, change)
+    return name
+
+
+def add_idle_statement(rng: random.Random, files: Files) -> str:
+    """Other code that gives the same."""
+    name = any_with(rng, files, ast.FunctionDef)
+
+    def change(tree: ast.Module) -> None:
+        line = ast.parse(f"_idle = {rng.randrange(1 << 30)}").body[0]
+        rng.choice(nodes(tree, ast.FunctionDef)).body.insert(0, line)
 
     rewrite(files, name, change)
     return name
@@ -227,18 +244,18 @@ def write_annotation(rng: random.Random, files: Files) -> str:
 
 def add_comment(rng: random.Random, files: Files) -> str:
     """A remark or blank lines between any two lines that are not inside a string."""
-    name = rng.choice(code(files))
+    name = rng.choice(filled(files))
     strings = nodes(ast.parse(files[name]), ast.Constant, ast.JoinedStr)
-    inside = {line for s in strings for line in range(s.lineno, s.end_lineno or s.lineno)}
+    taken = {line for s in strings for line in range(s.lineno, s.end_lineno or s.lineno)}
     lines = files[name].split("\n")
-    free = [n for n in range(1, len(lines)) if n not in inside and not lines[n - 1].endswith("\\")]
+    free = [n for n in range(1, len(lines)) if n not in taken and not lines[n - 1].endswith("\\")]
     lines.insert(rng.choice([0, *free]), rng.choice(["# a remark", "", "\n\n    # said aside"]))
     files[name] = "\n".join(lines)
     return name
 
 
 def lay_out_anew(rng: random.Random, files: Files) -> str:
-    name = rng.choice(code(files))
+    name = rng.choice(filled(files))
     rewrite(files, name, lambda tree: None)
     return name
 
@@ -264,7 +281,7 @@ def reorder_imports(rng: random.Random, files: Files) -> str:
 
 def add_unreached(rng: random.Random, files: Files) -> str:
     """A function that nobody calls; in a notebook a cell."""
-    name = rng.choice(code(files))
+    name = rng.choice(filled(files))
     add = (
         f"\n\nimport json as _json\n_SPARE = {rng.random()}\n\ndef _spare(x):\n    return _SPARE\n"
     )
@@ -298,7 +315,7 @@ def _cells(tree: ast.Module, *, prose: bool) -> list[ast.FunctionDef]:
 
 
 def _edit_cell(rng: random.Random, files: Files, *, prose: bool) -> str:
-    name = rng.choice([name for name in code(files) if name.startswith("pipelines/")])
+    name = rng.choice([name for name in filled(files) if name.startswith("pipelines/")])
 
     def change(tree: ast.Module) -> None:
         cell = rng.choice(_cells(tree, prose=prose))
@@ -321,7 +338,7 @@ def edit_plot(rng: random.Random, files: Files) -> str:
 
 def edit_title(rng: random.Random, files: Files) -> str:
     """Title, width and version of the marimo app."""
-    name = rng.choice([name for name in code(files) if name.startswith("pipelines/")])
+    name = rng.choice([name for name in filled(files) if name.startswith("pipelines/")])
 
     def change(tree: ast.Module) -> None:
         apps = [c for c in nodes(tree, ast.Call) if ast.unparse(c.func) == "marimo.App"]
@@ -332,6 +349,10 @@ def edit_title(rng: random.Random, files: Files) -> str:
 
 
 NOTEBOOK: tuple[Edit, ...] = (edit_prose, edit_plot, edit_title)
+
+
+IN_OBSERVERS: tuple[Edit, ...] = (change_constant, flip_comparison, swap_operator, drop_statement)
+"""For code beyond the declared border: who watches may do it otherwise."""
 
 
 # edits around the declared border

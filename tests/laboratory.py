@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from typing import Any
 import yaml
 
 from tests.edits import Edit, Files
-from tests.zygote import REPOSITORY, digest, outputs
+from tests.zygote import REPOSITORY, outputs
 from workbench.core import files
 from workbench.core.fingerprint import Fingerprint, fingerprint_all
 from workbench.core.paths import STAGES, Paths
@@ -293,6 +294,8 @@ def _zygote() -> Iterator[subprocess.Popen[str]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        # Small data: threads would wait for each other longer than they work.
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     try:
         yield process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -18,19 +19,35 @@ def executed_bindings(call: Callable[[], Any], root: Path) -> set[str]:
     """Run `call` and return the project's top-level functions and classes that ran in it.
 
     Each is "module:name", as in `Fingerprint.parts`. What runs while a module is being imported
-    is left out: it makes values, and those count by their own names. Threads are seen too;
-    other processes are not.
+    is left out: it makes values, and those count by their own names. What the declared border
+    calls for itself is left out too, for it changes no result. Threads are seen; other processes
+    are not.
     """
     ran: set[CodeType] = set()
     importing = threading.local()
+    module_of = functools.lru_cache(maxsize=None)(functools.partial(_module, root=root.resolve()))
+
+    def for_the_border(frame: FrameType | None) -> bool:
+        """Whether border code called this; a generator handed to it runs for who made it."""
+        while frame is not None:
+            module = module_of(frame.f_code.co_filename)
+            if module and is_below(module, BORDER):
+                return True
+            if module and frame.f_code.co_flags & inspect.CO_GENERATOR:
+                return False
+            frame = frame.f_back
+        return False
 
     def profile(frame: FrameType, event: str, arg: object) -> None:
         is_module = frame.f_code.co_name == "<module>"
         depth = getattr(importing, "depth", 0)
         if event == "call":
             importing.depth = depth + is_module
-            if not depth and not is_module:
-                ran.add(frame.f_code)
+            code = frame.f_code
+            if depth or is_module or code in ran or not module_of(code.co_filename):
+                return
+            if not for_the_border(frame):
+                ran.add(code)
         elif event == "return":
             importing.depth = max(0, depth - is_module)
 
@@ -56,18 +73,23 @@ def missed(parts: Iterable[str], executed: Iterable[str]) -> list[str]:
     )
 
 
-def _binding(code: CodeType, root: Path) -> str | None:
-    path = Path(code.co_filename)
+def _module(file: str, root: Path) -> str | None:
+    """Dotted name of the project's module in a file; None for files of others."""
+    path = Path(file)
     if not path.is_absolute() or not path.is_relative_to(root):
         return None
     parts = path.relative_to(root).with_suffix("").parts
     if parts[0] not in PROJECT:
         return None
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _binding(code: CodeType, root: Path) -> str | None:
+    module = _module(code.co_filename, root)
     name = code.co_qualname.partition(".")[0]
     if name.startswith("<"):
-        name = _bound_at(path, code.co_firstlineno)
-    module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    return f"{module}:{name}" if name else None
+        name = _bound_at(Path(code.co_filename), code.co_firstlineno)
+    return f"{module}:{name}" if module and name else None
 
 
 def _bound_at(path: Path, line: int) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.checkout import CLI, DVC, STAGE, Checkout, copied, ended, new_checkout
+from tests.checkout import CLI, DVC, STAGE, Checkout, copied, ended, once
 from workbench.core.files import read_json
 from workbench.core.paths import STAGES
 from workbench.metering.runs import read_series
@@ -18,22 +18,21 @@ from workbench.metering.runs import read_series
 SAME_ROWS = ("small.clean.max_amount", 150.0001)
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """Nothing has run here before; every stage is started cold and killed once in the middle."""
-    checkout = new_checkout(tmp_path_factory.mktemp("another") / "folder" / "of another length")
-    try:
-        for stage in STAGES:
-            dvc = checkout.start(*DVC, "repro")
-            os.kill(checkout.under_way(stage), signal.SIGKILL)
-            ended(dvc).failed("failed to reproduce", stage, code=255)
-            out = checkout.paths.stage(stage, "small")
-            assert out.with_name(f".{stage}.part").is_dir()
-            assert not out.exists()
-        checkout.repro().ok()
-        yield checkout
-    finally:
-        checkout.close()
+@pytest.fixture(scope="session")
+def killed(shared: Path, whole: Checkout) -> Checkout:
+    """Nothing had run here before; every stage was started cold and killed once in the middle."""
+    return once(shared / "another folder" / "of another length", kill_each, whole.root)
+
+
+def kill_each(checkout: Checkout) -> None:
+    for stage in STAGES:
+        dvc = checkout.start(*DVC, "repro")
+        os.kill(checkout.under_way(stage), signal.SIGKILL)
+        ended(dvc).failed("failed to reproduce", stage, code=255)
+        out = checkout.paths.stage(stage, "small")
+        assert out.with_name(f".{stage}.part").is_dir()
+        assert not out.exists()
+    checkout.repro().ok()
 
 
 def test_stages_killed_cold_in_another_folder_end_in_the_bytes_of_undisturbed_forked_ones(
@@ -47,7 +46,7 @@ def test_every_killed_stage_is_told_as_failed_before_the_one_that_finished(
     killed: Checkout,
 ) -> None:
     told = {stage: [run.state for run in killed.records(stage)] for stage in STAGES}
-    assert told == dict.fromkeys(STAGES, ["failed", "finished"])
+    assert told == {stage: ["failed", "finished"] for stage in STAGES}
     assert "stopped without closing" in killed.records("train")[0].error
 
 
@@ -104,6 +103,7 @@ def test_a_stage_dies_with_dvc_and_the_next_run_ends_the_same(
     dvc = small.start(*DVC, "repro")
     small.reached("clean")
     os.kill(dvc.pid, signal.SIGKILL)
+    dvc.wait()  # a zombie would count as running for DVC's own locks
     small.until(lambda: not small.processes())
     small.release("clean")
     small.repro().ok()
@@ -168,10 +168,4 @@ def test_a_stage_that_another_process_runs_is_not_run_beside_it(small: Checkout)
 def test_a_copy_is_a_checkout_of_its_own(whole: Checkout, tmp_path: Path) -> None:
     with copied(whole, tmp_path) as copy:
         said = copy.workbench("status", "--json").ok()
-        assert {"up to date"} == {step["action"] for step in read_text(said.text)}
-
-
-def read_text(text: str) -> list[dict[str, str]]:
-    import json
-
-    return json.loads(text)
+        assert {"up to date"} == {step["action"] for step in json.loads(said.text)}

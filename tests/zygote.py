@@ -6,9 +6,9 @@ a fork runs what stands in the checkout that it is sent to. One JSON line in, on
     {"root", "stage", "pipeline", "witness"}
     -> {"outcome", "said", "importing", "executed", "loaded"}
 
-outcome: digest of all that the stage wrote, or "error: <type>", with what was `said`. importing: whether a module failed
-while it was imported. executed, loaded: with `witness`, which bindings ran (`tests.oracle`) and
-which files were imported.
+outcome: digest of all that the stage wrote, or "error: <type>", with what was said. importing:
+whether a module failed while it was imported. executed, loaded: with `witness`, which bindings ran
+(`tests.oracle`) and which files were imported.
 """
 
 from __future__ import annotations
@@ -142,9 +142,9 @@ def _fence(root: Path) -> None:
                 raise PermissionError(f"an edit made a stage write to {place}")
 
     def audit(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in _WRITING:
-            check(arguments[0])
-        elif event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        if event in _WRITING or (
+            event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        ):
             check(arguments[0])
 
     sys.addaudithook(audit)

@@ -171,12 +171,15 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], dict
 
 
 def _edited(
-    tmp_path: Path, rng: random.Random, edits: tuple[Edit, ...], count: int
+    tmp_path: Path, rng: random.Random, grammar: tuple[Edit, ...], count: int
 ) -> tuple[Path, str]:
     files = dict(miniature.FILES)
     said = []
-    for edit in rng.choices(edits, k=count):
-        said.append(f"{edit.__name__} in {edit(rng, files)}")
+    for edit in rng.choices(grammar, k=count):
+        # The miniature's own edits name their places; the others keep inside the border.
+        place = files if edit.__module__ == __name__ else edits.inside(files)
+        said.append(f"{edit.__name__} in {edit(rng, place)}")
+        files |= place
     return miniature.write(tmp_path, files), "; ".join(said)
 
 

@@ -47,7 +47,9 @@ def collect(params):
         "time": [end - dt.timedelta(seconds=int(s)) for s in seconds[again]],
         "shop": [f"s{i}" for i in shop[again]],
         "amount": [a if a > 5 else None for a in amount[again]],
-        "colour": [COLOURS[c] if a > 8 else None for c, a in zip(colour[again], amount[again], strict=True)],
+        "colour": [
+            COLOURS[c] if a > 8 else None for c, a in zip(colour[again], amount[again], strict=True)
+        ],
         "returned": returned[again],
     }
     shops = {"shop": [f"s{i}" for i in range(20)], "town": [f"t{i % 4}" for i in range(20)]}
@@ -94,11 +96,12 @@ def model(fitted, params):
 
 @app.function
 def loss(model, columns, target):
-    """Cross entropy; a file `slow` makes every call last, so that checkpoints are due."""
+    """Cross entropy; a file `slow` makes it last (checkpoints come due), `poison` spoils it."""
     pause("train")
     if Path("slow").exists():
         time.sleep(0.3)
-    return F.binary_cross_entropy_with_logits(model(columns), target)
+    value = F.binary_cross_entropy_with_logits(model(columns), target)
+    return value * float("nan") if Path("poison").exists() else value
 
 
 if __name__ == "__main__":

@@ -36,9 +36,10 @@ def main() -> None:
     """Run the command line; errors are sentences, not tracebacks."""
     try:
         app()
-    except KeyboardInterrupt:
-        sys.stderr.write("Stopped; outputs are as they were before.\n")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # what Typer makes of Ctrl-C, without a word
+            sys.stderr.write("Stopped; what was whole before is as it was.\n")
+        raise
     except Exception as error:
         told = error if isinstance(error, WorkbenchError) else disk_full(error)
         if told is None or os.environ.get("WORKBENCH_DEBUG"):

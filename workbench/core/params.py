@@ -229,15 +229,14 @@ def read_params(path: Path) -> Params:
                 f"Unknown key '{name}' in params.yaml.{did_you_mean(name, [*fixed, *listed])}",
                 fix="a pipeline's block must also be listed under `pipelines:`",
             )
+    for name, block in blocks.items():
+        _check_units(name, block)
     content = {key: value for key, value in raw.items() if key in fixed}
     content["pipelines"] = listed
     try:
-        params = Params.model_validate({**content, "blocks": blocks})
+        return Params.model_validate({**content, "blocks": blocks})
     except ValidationError as error:
         raise ParamsError(_sentence(error, raw)) from None
-    for name, block in blocks.items():
-        _check_units(name, block)
-    return params
 
 
 def require_parts(params: Params, pipeline: str) -> None:

@@ -184,9 +184,11 @@ def _dep_changes(dep: str, before: str, stage: DvcStage, state: _State) -> list[
     """Say what changed in an input; for code, which function."""
     if not dep.startswith("fingerprints/"):
         return [f"{dep} changed"]
-    new = state.codes[stage.stage, stage.pipeline]
+    name, pipeline = dep.removesuffix(".json").split("/")[1:]
+    if name != stage.stage:  # the candidate records the code of the stages before it
+        return [f"the code of {name}@{pipeline} changed"]
     old = read(state.cache.object(before))
-    said = changes(old, new) if old else []
+    said = changes(old, state.codes[name, pipeline]) if old else []
     return said or [f"the code of {stage.name} changed"]
 
 

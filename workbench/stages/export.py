@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from workbench.core.errors import BundleError
-from workbench.core.files import read_json, write_json
+from workbench.core.files import read_json, write_json, write_text
 from workbench.core.params import Serve, Train
 from workbench.core.records import VERSION, Signature
 from workbench.data.fitted import Fitted, arrays
@@ -24,6 +24,7 @@ from workbench.serving.session import Bundle
 from workbench.stages.frame import opened
 from workbench.storage.bundle import seal
 from workbench.training.batches import Batches, tensors
+from workbench.training.card import model_card
 from workbench.training.export import export_onnx
 from workbench.training.loop import rows_at_once
 from workbench.training.served import Served, default_served
@@ -64,22 +65,21 @@ def run(pipeline: str) -> None:
         _write_parts(bundle, served, data)
         names = {column.name for column in served.inputs}
         sample = dict(served.sample) or _sample(test, served)
-        write_json(
-            bundle / "signature.json",
-            Signature(
-                version=VERSION,
-                pipeline=pipeline,
-                interface=served.interface,
-                task=fitted.task,
-                inputs=served.inputs,
-                outputs=served.outputs,
-                target=fitted.target,
-                classes=fitted.classes if fitted.task == "multiclass" else (),
-                threshold=summary["threshold"],
-                notice=stage.params.notice,
-                example=sample,
-            ),
+        signature = Signature(
+            version=VERSION,
+            pipeline=pipeline,
+            interface=served.interface,
+            task=fitted.task,
+            inputs=served.inputs,
+            outputs=served.outputs,
+            target=fitted.target,
+            classes=fitted.classes if fitted.task == "multiclass" else (),
+            threshold=summary["threshold"],
+            notice=stage.params.notice,
+            example=sample,
         )
+        write_json(bundle / "signature.json", signature)
+        write_text(bundle / "card.md", model_card(signature, data.facts, summary))
         digest = seal(bundle)
         stage.report = {
             "digest": digest,

@@ -31,7 +31,8 @@ _RUNNING = re.compile(r"^Running stage '(.+)':")
 _SKIPPED = re.compile(r"^Stage '(.+)' didn't change, skipping")
 _RESTORED = re.compile(r"^Stage '(.+)' is cached - skipping run, checking out outputs")
 _QUIET = re.compile(
-    r"^(> |Updating lock file|Generating lock file|Use `dvc push`|To (?:track|enable auto)|\s+dvc config core|\s*git add|\s*$)"
+    r"^(> |Updating lock file|Generating lock file|Use `dvc push`|To (?:track|enable auto)"
+    r"|\s+(?:dvc config core|git add)|\s*$)"
 )
 
 

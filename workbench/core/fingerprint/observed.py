@@ -32,8 +32,10 @@ def is_observed(value: ast.expr, root: ast.stmt, context: Context, reading: Read
     callee = chain_of(value.func) if isinstance(value, ast.Call) else None
     if callee is None or not isinstance(value, ast.Call):
         return False
+    if not context.watches(callee, reading.local):
+        return False
     stored = _stored_names(root)
-    if not context.watches(callee, reading.local) or callee[0] in stored:
+    if callee[0] in stored:
         return False
     given = [*value.args, *(keyword.value for keyword in value.keywords)]
     return all(
