@@ -7,9 +7,12 @@ from workbench.core.errors import WorkbenchError
 from workbench.core.params import read_params
 from workbench.core.paths import find_paths
 from workbench.figures import quality
-from workbench.notebook.pipeline import Pipeline
+from workbench.notebook.card import next_run
+from workbench.notebook.pipeline import Pipeline, Spent, spent
 
 st.set_page_config(page_title="Workbench", page_icon="🧰", layout="wide")
+# Streamlit leaves a hand's breadth above the title for a toolbar that is not shown here.
+st.html("<style>.stMainBlockContainer {padding-top: 2.5rem}</style>")
 
 
 def main() -> None:
@@ -17,9 +20,10 @@ def main() -> None:
     st.title("Workbench")
     try:
         paths = find_paths()
-        pipelines = [Pipeline(name, paths) for name in read_params(paths.params).pipelines]
-        for pipeline in pipelines:
-            show(pipeline)
+        for name in read_params(paths.params).pipelines:
+            with st.container(border=True):
+                st.subheader(name)
+                show(Pipeline(name, paths))
     except WorkbenchError as error:
         st.error(error.problem)
         if error.fix:
@@ -28,39 +32,65 @@ def main() -> None:
 
 def show(pipeline: Pipeline) -> None:
     """One pipeline: champion, quality, usage, and what the next run will do."""
-    with st.container(border=True):
-        champion = pipeline.champion
-        st.subheader(pipeline.name)
-        usage = pipeline.usage()
-        columns = st.columns(4)
-        columns[0].metric("champion", f"release {champion['release']}" if champion else "none yet")
-        report_path = pipeline.paths.report("evaluate", pipeline.name)
-        report = pipeline.report("evaluate") if report_path.is_file() else None
-        if report and report.get("main"):
-            entry = report["metrics"][report["main"]]
-            columns[1].metric(
-                report["main"].replace("_", " "),
-                f"{entry['value']:.3f}",
-                help=f"95 % interval {entry.get('lo', 0):.3f} to {entry.get('hi', 0):.3f}",
-            )
-        if usage:
-            energy = sum(row["energy_kwh"] or 0 for row in usage)
-            columns[2].metric("last full run", f"{sum(r['duration_s'] for r in usage):.0f} s")
-            columns[3].metric("energy (modelled)", f"{energy * 1000:.2f} Wh")
-        stale = [step for step in pipeline.plan() if step.action != "up to date"]
-        if stale:
-            st.warning(
-                f"{len(stale)} stages are stale: {', '.join(s.name.split('@')[0] for s in stale)}. "
-                f"Next: `workbench repro {pipeline.name}`"
-            )
-        else:
-            st.success("Everything is up to date.")
-        left, right = st.columns([2, 3])
-        if report and report.get("main"):
-            left.plotly_chart(quality.compared(report), key=f"compared-{pipeline.name}")
-        if usage:
-            right.caption("What each stage last used")
-            right.dataframe(usage_table(usage), hide_index=True)
+    champion, judged, usage = pipeline.champion, pipeline.judged(), pipeline.usage()
+    columns = st.columns(4)
+    columns[0].metric("Champion", f"release {champion['release']}" if champion else "none yet")
+    if judged:
+        show_quality(columns[1], judged)
+    total = spent(usage)
+    if total:
+        columns[2].metric("All stages took", f"{total.duration_s:.0f} s", help="last run of each")
+        show_energy(columns[3], total)
+    show_state(pipeline)
+    left, right = st.columns(2)
+    if judged and judged.get("main"):
+        left.plotly_chart(quality.compared(judged), key=f"compared-{pipeline.name}")
+    if losses := pipeline.points("train", "loss"):
+        right.plotly_chart(quality.loss_curve(losses), key=f"loss-{pipeline.name}")
+    if usage:
+        st.markdown("**What each stage last used**")
+        st.dataframe(usage_table(usage), hide_index=True)
+
+
+def show_quality(column, judged: dict) -> None:
+    """The champion's main metric as it was judged, and how far it is from the best baseline."""
+    main = judged.get("main")
+    if not main:
+        return
+    entry = judged["metrics"][main]
+    sign = 1 if judged.get("higher_is_better", True) else -1
+    others = {who: m[main]["value"] for who, m in judged.get("baselines", {}).items()}
+    best = max(others, key=lambda who: sign * others[who], default=None)
+    column.metric(
+        main.replace("_", " ").capitalize(),
+        f"{entry['value']:.3f}",
+        delta=f"{entry['value'] - others[best]:.3f} to {best}" if best else None,
+        delta_color="normal" if sign > 0 else "inverse",
+        help=f"95 % interval {entry['lo']:.3f} to {entry['hi']:.3f}" if "lo" in entry else None,
+    )
+
+
+def show_energy(column, total: Spent) -> None:
+    """Energy of all stages and how it is known; never a zero for what was not measured."""
+    if total.energy_kwh is None:
+        column.metric("Energy", "not measured")
+        return
+    column.metric(
+        f"Energy ({total.known_by})",
+        f"{_mwh(total.energy_kwh)} mWh",
+        help=f"95 % interval {_mwh(total.lo)} to {_mwh(total.hi)} mWh",
+    )
+
+
+def show_state(pipeline: Pipeline) -> None:
+    """Whether something is to do, and whether the newest candidate was refused."""
+    steps = {step.name.split("@")[0]: step for step in pipeline.plan()}
+    if all(step.action == "up to date" for step in steps.values()):
+        st.success("Everything is up to date.")
+    else:
+        st.warning(f"{next_run(steps)} Next: `workbench repro {pipeline.name}`")
+    if reasons := pipeline.refusal():
+        st.warning(f"The newest candidate was refused. {' '.join(reasons)}")
 
 
 def usage_table(usage: list[dict]) -> pd.DataFrame:
@@ -68,16 +98,20 @@ def usage_table(usage: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "stage": [row["stage"] for row in usage],
-            "took (s)": [round(row["duration_s"], 1) for row in usage],
-            "processor (s)": [round(row["cpu_s"], 1) for row in usage],
-            "peak memory (MB)": [round(row["peak_memory_bytes"] / 1e6) for row in usage],
-            "energy (mWh)": [_mwh(row["energy_kwh"]) for row in usage],
+            "took (s)": [_rounded(row["duration_s"], 1) for row in usage],
+            "processor (s)": [_rounded(row["cpu_s"], 1) for row in usage],
+            "peak memory (MB)": [_rounded(row["peak_memory_bytes"], 0, 1e-6) for row in usage],
+            "energy (mWh)": [_rounded(row["energy_kwh"], 2, 1e6) for row in usage],
             "95 % interval": [
                 f"{_mwh(row['energy_lo'])} to {_mwh(row['energy_hi'])}" for row in usage
             ],
-            "known by": [row["provenance"] for row in usage],
+            "known by": [row["provenance"] or "not measured" for row in usage],
         }
     )
+
+
+def _rounded(value: float | None, digits: int, scale: float = 1.0) -> float | None:
+    return None if value is None else round(value * scale, digits)
 
 
 def _mwh(kwh: float | None) -> str:

@@ -47,7 +47,7 @@ def _():
 def _(again, files, run):
     (again.value, files, run.value)
     p = wb.pipeline("fraud")
-    mo.vstack([p, mo.hstack([run, again], justify="start")])
+    mo.vstack([p, mo.hstack([run, again], justify="start", gap=1)], gap=1)
     return (p,)
 
 
@@ -244,7 +244,7 @@ def soil(params, rows, rng):
 
 @app.cell
 def _(p):
-    mo.ui.table(p.table("collect", "payments").limit(200).to_pandas(), page_size=6)
+    mo.ui.table(p.table("collect", "payments").limit(200).to_pandas(), page_size=6, selection=None)
     return
 
 
@@ -303,7 +303,10 @@ def _(p, quality):
 
 @app.cell
 def _(p):
-    mo.ui.table(p.quarantine("payments").order_by("payment").limit(300).to_pandas(), page_size=6)
+    _aside = p.quarantine("payments").order_by("payment").limit(300)
+    mo.ui.table(
+        _aside.relocate("dropped_by", after="payment").to_pandas(), page_size=6, selection=None
+    )
     return
 
 
@@ -494,7 +497,6 @@ def _(p):
 
 @app.cell(hide_code=True)
 def _(report):
-    mo.md("### What should an alarm cost?")
     threshold = mo.ui.slider(
         0.01,
         0.99,
@@ -504,7 +506,7 @@ def _(report):
         show_value=True,
         full_width=True,
     )
-    threshold
+    mo.vstack([mo.md("### When to raise an alarm"), threshold])
     return (threshold,)
 
 
@@ -515,9 +517,17 @@ def _(predictions, threshold):
     _hits = int((_said & _true).sum())
     mo.hstack(
         [
-            mo.stat(f"{_said.mean():.2%}", label="payments stopped"),
-            mo.stat(f"{_hits / max(int(_said.sum()), 1):.1%}", label="alarms that are right"),
-            mo.stat(f"{_hits / max(int(_true.sum()), 1):.1%}", label="fraud that is found"),
+            mo.stat(f"{_said.mean():.2%}", label="payments stopped", bordered=True),
+            mo.stat(
+                f"{_hits / max(int(_said.sum()), 1):.1%}",
+                label="alarms that are right",
+                bordered=True,
+            ),
+            mo.stat(
+                f"{_hits / max(int(_true.sum()), 1):.1%}",
+                label="fraud that is found",
+                bordered=True,
+            ),
         ],
         widths="equal",
     )
@@ -536,15 +546,14 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
+    def _slider(stop, value, label, start=1):
+        return mo.ui.slider(start, stop, 1, value, label=label, show_value=True, full_width=True)
+
     form = mo.ui.dictionary(
         {
-            "amount_eur": mo.ui.slider(1, 600, 1, value=80, label="amount, euros", show_value=True),
-            "terminal_reports_7d": mo.ui.slider(
-                0, 20, 1, value=0, label="reports at this terminal, 7 days", show_value=True
-            ),
-            "customer_mean_eur_30d": mo.ui.slider(
-                1, 150, 1, value=60, label="customer's usual amount, euros", show_value=True
-            ),
+            "amount_eur": _slider(600, 80, "amount, euros"),
+            "terminal_reports_7d": _slider(20, 0, "reports at this terminal, 7 days", start=0),
+            "customer_mean_eur_30d": _slider(150, 60, "customer's usual amount, euros"),
             "channel": mo.ui.dropdown(list(CHANNELS), value="chip", label="channel"),
         }
     )
@@ -560,12 +569,15 @@ def _(form, p):
         [
             mo.vstack(list(form.elements.values())),
             mo.stat(
-                f"{_answer['score'][0]:.1%}",
+                f"{_answer['score'][0]:.2%}",
                 label="likely fraud",
                 caption="alarm" if _answer["decision"][0] else "let it pass",
+                bordered=True,
             ),
         ],
         widths=[2, 1],
+        gap=3,
+        align="center",
     )
     return
 

@@ -279,7 +279,7 @@ def reruns(folder: Path, seed: int) -> Iterator[Reruns]:
     environ = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
     checkout = Checkout(folder.resolve())
     with _as_environment(environment() | environ), ForkServer().start():
-        environ[VARIABLE] = os.environ[VARIABLE]
+        environ |= {name: os.environ[name] for name in (VARIABLE, "PATH")}
         made = Reruns(checkout, environ, random.Random(seed))
         first = made.compare(nothing)
         assert set(first.did.values()) == {"ran"}, first

@@ -54,6 +54,7 @@ def precision_recall(points: Points, base_rate: float | None = None) -> go.Figur
             name="by chance",
             line={"dash": "dot", "color": GREY},
         )
+    figure.update_xaxes(range=[0, 1])
     figure.update_yaxes(range=[0, 1.02])
     return figure
 
@@ -73,8 +74,9 @@ def calibration(points: Points) -> go.Figure:
         mode="lines+markers",
         line={"color": BLUE},
     )
-    figure.update_xaxes(type="log")
-    figure.update_yaxes(type="log")
+    # A tick a decade, written out: plotly's own would say 100µ.
+    figure.update_xaxes(type="log", dtick=1, tickformat="~r")
+    figure.update_yaxes(type="log", dtick=1, tickformat="~r")
     return figure
 
 
@@ -99,9 +101,10 @@ def compared(report: Mapping[str, Any]) -> go.Figure:
     rows = {"model": report["metrics"][main]} | {
         who: metrics[main] for who, metrics in report.get("baselines", {}).items()
     }
+    name = main.replace("_", " ")
     figure = blank(
-        f"{main.replace('_', ' ')} on the test side, 95 % interval",
-        main.replace("_", " "),
+        f"{name.capitalize()} on the test side, 95 % interval",
+        name,
         "",
         height=110 + 40 * len(rows),
     )
@@ -136,11 +139,20 @@ def slices(report: Mapping[str, Any]) -> go.Figure:
     most = max((s["rows"] for _, s in rows), default=1)
     figure.add_bar(
         x=[s[main] for _, s in rows],
-        y=[name for name, _ in rows],
+        y=[name.replace("=", ": ", 1) for name, _ in rows],
         orientation="h",
         marker={"color": BLUE, "opacity": [0.35 + 0.65 * (s["rows"] / most) for _, s in rows]},
+        text=[f"{s[main]:.3f}" for _, s in rows],
+        textposition="inside",
+        insidetextanchor="end",
         hovertext=[f"{s['rows']:,} rows" for _, s in rows],
     )
+    if rows:
+        figure.add_vline(
+            report["metrics"][main]["value"],
+            line={"dash": "dot", "color": GREY},
+            annotation={"text": "all", "yanchor": "bottom"},
+        )
     figure.update_yaxes(autorange="reversed")
     return figure
 

@@ -18,14 +18,19 @@ def blank(title: str, x: str, y: str, *, height: int = 320) -> go.Figure:
 
     figure = go.Figure()
     figure.update_layout(
-        title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 16}},
+        title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 16, "weight": 600}},
         height=height,
         margin={"l": 60, "r": 20, "t": 50, "b": 50},
         template="plotly_white",
         colorway=list(COLOURS),
-        font={"size": 13},
+        font={"size": 13, "color": "#374151", "family": "system-ui, sans-serif"},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
-        xaxis={"title": x, "showgrid": False},
-        yaxis={"title": y, "gridcolor": "#eceef1"},
+        xaxis={"title": _title(x), "showgrid": False, "ticklabelstandoff": 4},
+        yaxis={"title": _title(y), "gridcolor": "#eceef1", "ticklabelstandoff": 6},
     )
     return figure
+
+
+def _title(text: str) -> dict[str, object]:
+    """A title of an axis, no larger than its numbers."""
+    return {"text": text, "font": {"size": 13}, "standoff": 10}

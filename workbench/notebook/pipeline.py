@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,18 +12,12 @@ from typing import TYPE_CHECKING, Any
 from workbench.core.errors import MissingError, did_you_mean
 from workbench.core.files import read_json
 from workbench.core.params import Block, read_params
-from workbench.core.paths import STAGES, Paths, find_paths
+from workbench.core.paths import Paths, find_paths
 from workbench.execution.plan import Step, plan
+from workbench.notebook.card import card
 
 if TYPE_CHECKING:
     import ibis
-
-_MARK = {
-    "up to date": ("●", "#009E73"),
-    "restore": ("◐", "#0072B2"),
-    "may run": ("◌", "#E69F00"),
-    "run": ("○", "#D55E00"),
-}
 
 
 def pipeline(name: str) -> Pipeline:
@@ -90,11 +83,8 @@ class Pipeline:
         )
         if not files:
             raise MissingError(f"No row of '{name}' was set aside, or `clean` has not run.")
-        return (
-            ibis.union(*parts)
-            if len(parts := [ibis.read_parquet(f) for f in files]) > 1
-            else parts[0]
-        )
+        first, *rest = (ibis.read_parquet(file) for file in files)
+        return ibis.union(first, *rest) if rest else first
 
     def repro(self) -> Iterator[str]:
         """Run `workbench repro` for this pipeline, yielding its lines as they come."""
@@ -118,6 +108,26 @@ class Pipeline:
         target = aliases.get("champion")
         return None if target is None else {"release": target.release, "digest": target.digest}
 
+    def judged(self) -> dict[str, Any] | None:
+        """What the champion measured when it was judged; a later run's report may say otherwise.
+
+        Holds `main`, `metrics` and `baselines` as `evaluate.json` does; None without a champion.
+        """
+        from workbench.registry.contender import released
+
+        champion = self.champion
+        found = released(self.paths, champion["digest"]) if champion else None
+        return None if found is None else dict(found.candidate)
+
+    def refusal(self) -> list[str]:
+        """Why the newest candidate was refused, a sentence a gate; empty if it was not."""
+        from workbench.registry.log import read_log
+
+        events = read_log(self.paths, self.name)
+        if not events or events[-1].event != "refused":
+            return []
+        return [gate.sentence for gate in events[-1].gates if gate.verdict == "fail"]
+
     def usage(self) -> list[dict[str, Any]]:
         """The newest ledger row of each stage; empty before the first sync."""
         from workbench.metering.ledger import Ledger
@@ -130,40 +140,45 @@ class Pipeline:
         return Ledger(self.paths.ledger_url).last(self.name)
 
     def _repr_html_(self) -> str:
-        """The card: stages, what the next run will do, champion, last cost."""
+        """The card: stages, what the next run will do, champion, what the stages last used."""
         steps = {step.name.split("@")[0]: step for step in self.plan()}
-        cells = "".join(_stage_html(stage, steps.get(stage)) for stage in STAGES)
         champion = self.champion
         crown = (
-            f"champion: release {champion['release']} <code>{champion['digest'][:12]}</code>"
+            f"champion: release {champion['release']} ({champion['digest'][:12]})"
             if champion
             else "no champion yet"
         )
-        return (
-            "<div style='border:1px solid #e3e6ea;border-radius:10px;padding:14px 18px;"
-            "font-family:system-ui,sans-serif'>"
-            f"<div style='display:flex;justify-content:space-between;align-items:baseline'>"
-            f"<b style='font-size:1.15em'>{html.escape(self.name)}</b>"
-            f"<span style='color:#5b6470'>{crown} · {self._cost()}</span></div>"
-            f"<div style='display:flex;gap:8px;flex-wrap:wrap;margin-top:10px'>{cells}</div></div>"
-        )
-
-    def _cost(self) -> str:
-        rows = self.usage()
-        if not rows:
-            return "no usage yet"
-        energy = sum(row["energy_kwh"] or 0 for row in rows)
-        seconds = sum(row["duration_s"] for row in rows)
-        return f"last full run {seconds:.0f} s, {energy * 1000:.2f} Wh (modelled)"
+        return card(self.name, steps, [crown, _used(spent(self.usage()))])
 
 
-def _stage_html(stage: str, step: Step | None) -> str:
-    """One stage as a chip with its state; hovering says why."""
-    action = step.action if step else "run"
-    mark, colour = _MARK[action]
-    why = html.escape("; ".join((step.reasons if step else ())[:4]) or action, quote=True)
-    return (
-        f"<span title='{why}' style='border:1px solid {colour}55;background:{colour}11;"
-        f"border-radius:14px;padding:3px 11px'><span style='color:{colour}'>{mark}</span> {stage}"
-        f"<span style='color:#5b6470;font-size:.82em'> {action}</span></span>"
+@dataclass(frozen=True)
+class Spent:
+    """What several ledger rows add up to. energy_kwh within [lo, hi]; None: not measured."""
+
+    duration_s: float
+    energy_kwh: float | None
+    lo: float | None
+    hi: float | None
+    known_by: str
+
+
+def spent(rows: list[dict[str, Any]]) -> Spent | None:
+    """The sum of `rows`; None without rows. One row without energy leaves the sum without."""
+    if not rows:
+        return None
+    names = ("energy_kwh", "energy_lo", "energy_hi")
+    whole = all(row[name] is not None for row in rows for name in names)
+    energy, lo, hi = (sum(row[name] for row in rows) if whole else None for name in names)
+    known = dict.fromkeys(row["provenance"] for row in rows if row["provenance"])
+    return Spent(sum(row["duration_s"] or 0 for row in rows), energy, lo, hi, ", ".join(known))
+
+
+def _used(total: Spent | None) -> str:
+    if total is None:
+        return "no usage yet"
+    energy = (
+        "energy not measured"
+        if total.energy_kwh is None
+        else f"{total.energy_kwh * 1e6:.3g} mWh ({total.known_by})"
     )
+    return f"all stages {total.duration_s:.0f} s, {energy}"
