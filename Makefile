@@ -47,7 +47,7 @@ bench: .venv/dev  ## the benchmark table: ours and the others in one run
 	python -m benchmarks
 
 docs: .venv/dev  ## build the documentation site into site/
-	mkdocs build -q --strict
+	NO_MKDOCS_2_WARNING=1 mkdocs build -q --strict
 
 clean:  ## remove the environment and everything that can be made again
 	rm -rf .venv site build *.egg-info
