@@ -19,11 +19,13 @@ def data():
     """Seeded columns, a target, and what is fitted on them."""
     import numpy as np
     import pyarrow as pa
-    import torch._dynamo  # the optimiser imports it; a second that belongs to nobody's samples
+    import torch
 
     from workbench.data.examples import Spec
     from workbench.data.fitted import fit
 
+    # The first optimiser of a process imports for a second, which belongs to nobody's samples.
+    torch.optim.AdamW([torch.zeros(1)])
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(ROWS, COLUMNS)).astype("float32")
     target = (matrix @ rng.normal(size=COLUMNS) + rng.normal(size=ROWS) > 0).astype("float32")

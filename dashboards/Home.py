@@ -39,14 +39,16 @@ def show(pipeline: Pipeline) -> None:
         show_quality(columns[1], judged)
     total = spent(usage)
     if total:
-        columns[2].metric("All stages took", f"{total.duration_s:.0f} s", help="last run of each")
+        columns[2].metric(
+            "All stages took", f"{total.duration_s:.0f} s", help="The last run of each, added up"
+        )
         show_energy(columns[3], total)
     show_state(pipeline)
     left, right = st.columns(2)
     if judged and judged.get("main"):
-        left.plotly_chart(quality.compared(judged), key=f"compared-{pipeline.name}")
+        show_figure(left, quality.compared(judged), f"compared-{pipeline.name}")
     if losses := pipeline.points("train", "loss"):
-        right.plotly_chart(quality.loss_curve(losses), key=f"loss-{pipeline.name}")
+        show_figure(right, quality.loss_curve(losses), f"loss-{pipeline.name}")
     if usage:
         st.markdown("**What each stage last used**")
         st.dataframe(usage_table(usage), hide_index=True)
@@ -64,10 +66,15 @@ def show_quality(column, judged: dict) -> None:
     column.metric(
         main.replace("_", " ").capitalize(),
         f"{entry['value']:.3f}",
-        delta=f"{entry['value'] - others[best]:.3f} to {best}" if best else None,
+        delta=f"{entry['value'] - others[best]:.3f} over {best}" if best else None,
         delta_color="normal" if sign > 0 else "inverse",
         help=f"95 % interval {entry['lo']:.3f} to {entry['hi']:.3f}" if "lo" in entry else None,
     )
+
+
+def show_figure(column, figure, key: str) -> None:
+    """A figure as high as its neighbour."""
+    column.plotly_chart(figure.update_layout(height=280), key=key)
 
 
 def show_energy(column, total: Spent) -> None:

@@ -37,30 +37,44 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    files = mo.watch.directory(mo.notebook_dir().parent / "metrics")
+    here = wb.pipeline("fraud")
     again = mo.ui.refresh(default_interval=None, label="look again")
     run = mo.ui.run_button(label="run what is stale", kind="success")
-    return again, files, run
+    # What a run in a terminal writes last; a change of names alone is all that a folder tells.
+    files = [mo.watch.file(path) for path in (here.paths.usage("fraud"), here.paths.pointer)]
+    return again, files, here, run
 
 
 @app.cell(hide_code=True)
-def _(again, files, run):
-    (again.value, files, run.value)
-    p = wb.pipeline("fraud")
-    mo.vstack([p, mo.hstack([run, again], justify="start", gap=1)], gap=1)
-    return (p,)
-
-
-@app.cell(hide_code=True)
-def _(p, run):
-    mo.stop(not run.value)
-    with mo.status.spinner(title="workbench repro fraud") as _spinner:
-        _lines = []
-        for _line in p.repro():
-            _lines.append(_line)
-            _spinner.update(subtitle=_line)
-    mo.accordion({"what was done": mo.plain_text("\n".join(_lines))})
+def _(again, done, files, here, run):
+    (again.value, done, files)
+    mo.vstack([here, mo.hstack([run, again], justify="start", gap=1)], gap=1)
     return
+
+
+@app.cell(hide_code=True)
+def _(here, run):
+    # Cells that look at data wait for `done`, so that they follow a run and never meet it.
+    done = run.value
+    _lines = []
+    if done:
+        with mo.status.spinner(title="workbench repro fraud") as _spinner:
+            for _line in here.repro():
+                _lines.append(_line)
+                _spinner.update(subtitle=_line)
+    mo.accordion({"what was done": mo.plain_text("\n".join(_lines))}) if done else None
+    return (done,)
+
+
+@app.cell(hide_code=True)
+def _(again, done, here):
+    (again.value, done)
+    mo.stop(
+        not here.complete,
+        mo.md("Nothing to look at yet: press **run what is stale**, or `workbench repro fraud`."),
+    )
+    p = here
+    return (p,)
 
 
 @app.cell(hide_code=True)

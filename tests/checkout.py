@@ -76,6 +76,9 @@ class Checkout:
 
     def start(self, *command: str, **environ: str) -> subprocess.Popen[str]:
         """Start a program here, in a session of its own, its output in one pipe."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # Where the tests run in the background, Ctrl-C is ignored, and children inherit that.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             command,
             cwd=self.root,
@@ -157,8 +160,9 @@ class Checkout:
 
     def outputs(self) -> dict[str, str]:
         """Digest of every output, report, plot and metric that a run leaves, by folder."""
-        folders = [*(self.root / "data" / "small").iterdir(), self.root / "reports"]
-        folders += [self.root / "plots", self.paths.quality("small")]
+        folders = [*(self.root / "data" / "small").iterdir()]
+        folders += [*self.paths.plots("small").iterdir(), *(self.root / "reports").iterdir()]
+        folders += [self.paths.quality("small")]
         return {
             p.relative_to(self.root).as_posix(): digest_folder(p) if p.is_dir() else p.read_text()
             for p in sorted(folders)

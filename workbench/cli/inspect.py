@@ -19,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
 def runs(
     pipeline: Annotated[str | None, typer.Argument(help="Only this pipeline.")] = None,
     stage: Annotated[str | None, typer.Option(help="Only this stage.")] = None,
-    last: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
+    last: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 20,
     json: Json = False,
 ) -> None:
     """List runs with what they took and used."""
@@ -34,7 +34,9 @@ def runs(
     if json:
         json_out(found)
         return
-    from workbench.metering.site import total_energy
+    if not found:
+        say("no such run yet: workbench repro makes them", "yellow")
+    from workbench.metering.site import total_energy, worst_provenance
 
     rows = []
     for run in found:
@@ -48,12 +50,13 @@ def runs(
                 moment(window.start_s) if window else "-",
                 amount(window.duration_s if window else None, "s"),
                 amount(window.peak_memory_bytes / 1e6 if window else None, "MB"),
-                amount(energy * 1000 if energy is not None else None, "Wh"),
+                amount(energy * 1e6 if energy is not None else None, "mWh"),
+                (worst_provenance(window.usages) if window else None) or "-",
             ]
         )
-    table(
-        "", ["run", "stage", "state", "started", "took", "peak memory", "energy (modelled)"], rows
-    )
+    names = ["run", "stage", "state", "started", "took", "peak memory", "energy", "known by"]
+    if rows:
+        table("", names, rows)
     for folder, reason in damaged(paths):
         say(f"damaged record {folder.name}: {reason}", "yellow")
 
@@ -67,12 +70,12 @@ def doctor(json: Json = False) -> None:
     findings = examine()
     if json:
         json_out(findings)
-        return
-    style = {"good": "green", "note": "yellow", "bad": "red"}
-    table(
-        "",
-        ["what", "state", "found", "what mends it"],
-        [[f.what, Text(f.state, style=style[f.state]), f.found, f.fix] for f in findings],
-    )
+    else:
+        style = {"good": "green", "note": "yellow", "bad": "red"}
+        table(
+            "",
+            ["what", "state", "found", "what mends it"],
+            [[f.what, Text(f.state, style=style[f.state]), f.found, f.fix] for f in findings],
+        )
     if any(f.state == "bad" for f in findings):
         raise typer.Exit(1)

@@ -41,11 +41,18 @@ def main() -> None:
             sys.stderr.write("Stopped; what was whole before is as it was.\n")
         raise
     except Exception as error:
-        told = error if isinstance(error, WorkbenchError) else disk_full(error)
-        if told is None or os.environ.get("WORKBENCH_DEBUG"):
+        if os.environ.get("WORKBENCH_DEBUG"):
             raise
-        _tell(told)
+        _tell(error if isinstance(error, WorkbenchError) else disk_full(error) or _defect(error))
         sys.exit(1)
+
+
+def _defect(error: Exception) -> WorkbenchError:
+    """What nobody foresaw, in a sentence too."""
+    return WorkbenchError(
+        f"This should not happen: {type(error).__name__}: {error}",
+        fix="`workbench --debug ...` shows where in the code; please report it",
+    )
 
 
 def _tell(error: WorkbenchError) -> None:

@@ -1,4 +1,4 @@
-"""Commands that answer: serve, predict, explain, up."""
+"""Commands that answer: serve, predict, explain."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from workbench.cli.show import Json, json_out, say, table
-from workbench.core.errors import DataError
+from workbench.cli.up import PORTS, up
+from workbench.core.errors import DataError, MissingError, ReleaseError, did_you_mean
 from workbench.core.paths import find_paths
-
-PORTS = {"server": 8000, "mlflow": 5000, "dashboards": 8501, "notebooks": 2718}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -58,9 +57,9 @@ def predict(
     from workbench.serving.predict import predict as answer
 
     paths = find_paths()
-    text = file.read_bytes() if file else row.encode() if row else None
+    text = _given(row, file)
     try:
-        given = msgspec.json.decode(text) if text else _example(pipeline)
+        given = _example(pipeline) if text is None else msgspec.json.decode(text)
     except msgspec.DecodeError as error:
         raise DataError(
             f"The row is not JSON: {error}.", fix="put names in double quotes"
@@ -71,21 +70,35 @@ def predict(
         return
     outputs = {n: v for n, v in found.outputs.items() if isinstance(v, list)}
     table("", list(outputs), zip(*outputs.values(), strict=True))
-    say(f"{found.pipeline} release {found.release}, {found.latency_ms:.1f} ms. {found.notice}")
+    said = f"{found.pipeline} release {found.release}, {found.latency_ms:.1f} ms. {found.notice}"
+    say(said.rstrip())
     say(f"Why: workbench explain {found.id}", "dim")
+
+
+def _given(row: str | None, file: Path | None) -> bytes | None:
+    """What was given as JSON; None where the example is wanted."""
+    if file is None:
+        return None if row is None else row.encode()
+    if row is not None:
+        raise DataError("Rows come from --row or from --file, not from both.")
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise MissingError(f"{file} cannot be read: {error.strerror}.") from None
 
 
 def _example(pipeline: str) -> dict[str, Any]:
     """The bundle's own example row."""
-    from workbench.core.errors import ReleaseError
     from workbench.storage.bundle import read_signature
     from workbench.storage.pointer import read_pointer
 
     paths = find_paths()
-    target = read_pointer(paths.pointer).pipelines.get(pipeline, {}).get("champion")
+    released = read_pointer(paths.pointer).pipelines
+    target = released.get(pipeline, {}).get("champion")
     if target is None:
         raise ReleaseError(
-            f"'{pipeline}' has no released champion.", fix=f"workbench repro {pipeline}"
+            f"'{pipeline}' has no released champion.{did_you_mean(pipeline, released)}",
+            fix=f"workbench repro {pipeline}",
         )
     return read_signature(paths.bundles / target.digest).example
 
@@ -104,99 +117,14 @@ def explain(
     result = again(paths, id) if replay else None
     if json:
         json_out({"explanation": dict(found.steps()), "replay": result})
-        return
-    table("", ["what", "found"], found.steps())
-    if result:
+    else:
+        table("", ["what", "found"], found.steps())
+    if result and not json:
         gap = (
             ""
             if result.max_difference is None
             else f" (largest difference {result.max_difference:g})"
         )
         say(f"replay: {result.verdict}{gap}", "green" if result.verdict == "equal" else "red")
-
-
-def up(
-    server_port: Annotated[int, typer.Option()] = PORTS["server"],
-    mlflow_port: Annotated[int, typer.Option()] = PORTS["mlflow"],
-    dashboards_port: Annotated[int, typer.Option()] = PORTS["dashboards"],
-    notebooks_port: Annotated[int, typer.Option()] = PORTS["notebooks"],
-) -> None:
-    """Start MLflow, the server, the dashboards and the notebook editor; stop them together."""
-    from workbench.execution.together import run_together
-
-    paths = find_paths()
-    programs = _programs(paths, server_port, mlflow_port, dashboards_port, notebooks_port)
-    run_together(programs, cwd=paths.root, logs=paths.home / "logs", say=say)
-
-
-def _programs(paths: Any, server: int, mlflow: int, dashboards: int, notebooks: int) -> list[Any]:
-    """The four programs, each on loopback only."""
-    import sys
-
-    from workbench.execution.together import Program
-
-    local = "127.0.0.1"
-    python = sys.executable
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    return [
-        Program(
-            "server", server, (python, "-m", "workbench.cli.main", "serve", "--port", str(server))
-        ),
-        Program(
-            "mlflow",
-            mlflow,
-            (
-                python,
-                "-m",
-                "mlflow",
-                "server",
-                "--backend-store-uri",
-                paths.tracking_url,
-                "--default-artifact-root",
-                paths.artifacts.as_uri(),
-                "--host",
-                local,
-                "--port",
-                str(mlflow),
-                "--workers",
-                "1",
-            ),
-            quiet,
-        ),
-        Program(
-            "dashboards",
-            dashboards,
-            (
-                python,
-                "-m",
-                "streamlit",
-                "run",
-                "dashboards/Home.py",
-                "--server.address",
-                local,
-                "--server.port",
-                str(dashboards),
-                "--server.headless",
-                "true",
-                "--browser.gatherUsageStats",
-                "false",
-            ),
-        ),
-        Program(
-            "notebooks",
-            notebooks,
-            (
-                python,
-                "-m",
-                "marimo",
-                "--yes",
-                "edit",
-                "pipelines",
-                "--host",
-                local,
-                "--port",
-                str(notebooks),
-                "--headless",
-            ),
-        ),
-    ]
+    if result and result.verdict != "equal":
+        raise typer.Exit(1)

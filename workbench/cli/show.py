@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -50,17 +50,6 @@ def moment(seconds: float) -> str:
 def amount(value: float | None, unit: str, digits: int = 3) -> str:
     """A number with its unit, or that it was not measured."""
     return "not measured" if value is None else f"{value:.{digits}g} {unit}"
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested names joined by dots."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
 
 
 def _text(value: Any) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.cli.show import Json, json_out, say, table
 from workbench.core.errors import ParamsError, PipelineError, did_you_mean
 from workbench.core.paths import find_paths
+
+if TYPE_CHECKING:
+    from workbench.core.params import Params
 
 _STYLE = {"run": "red", "restore": "blue", "may run": "yellow", "up to date": "green"}
 
@@ -56,9 +59,13 @@ def status(
     """Say what the next run will do and why, without running anything."""
     from rich.text import Text
 
+    from workbench.core.params import read_params
     from workbench.execution.plan import plan
 
-    steps = [s for s in plan(find_paths()) if not pipeline or s.name.endswith(f"@{pipeline}")]
+    paths = find_paths()
+    if pipeline:
+        _known(read_params(paths.params), pipeline)
+    steps = [s for s in plan(paths) if not pipeline or s.name.endswith(f"@{pipeline}")]
     if json:
         json_out(steps)
         return
@@ -100,18 +107,16 @@ def refresh(
 
     paths = find_paths()
     known = read_params(paths.params)
-    if pipeline not in known.pipelines:
-        raise PipelineError(f"No pipeline '{pipeline}'.{did_you_mean(pipeline, known.pipelines)}")
+    _known(known, pipeline)
     try:
         day = dt.date.fromisoformat(as_of) if as_of else dt.date.today()
     except ValueError:
         raise ParamsError(f"'{as_of}' is not a day.", fix="write it as 2026-07-31") from None
     text = paths.params.read_text(encoding="utf-8")
     # Edited as text, so that comments and order stay as their writer left them.
-    block = re.compile(
-        rf'(^{re.escape(pipeline)}:\n(?:(?:[ \t].*|\s*#.*)?\n)*?[ \t]+as_of:\s*)(["\']?)[\d-]+\2',
-        re.M,
-    )
+    head = rf"^{re.escape(pipeline)}:[ \t]*(?:#.*)?\n"
+    inside = r"(?:(?:[ \t].*|\s*#.*)?\n)*?"
+    block = re.compile(rf'({head}{inside}[ \t]+as_of:\s*)(["\']?)[\d-]+\2', re.M)
     changed, count = block.subn(rf'\g<1>"{day.isoformat()}"', text, count=1)
     if not count:
         raise ParamsError(
@@ -121,3 +126,8 @@ def refresh(
     before = known.block(pipeline).collect.as_of
     write_text(paths.params, changed)
     say(f"{pipeline}: as_of was {before}, is {day}. Next: workbench repro {pipeline}")
+
+
+def _known(params: Params, pipeline: str) -> None:
+    if pipeline not in params.pipelines:
+        raise PipelineError(f"No pipeline '{pipeline}'.{did_you_mean(pipeline, params.pipelines)}")

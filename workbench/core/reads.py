@@ -48,8 +48,8 @@ def params_read(notebook: Path) -> tuple[dict[str, set[str]], set[str]]:
 
 def check_reads(params: Params, pipeline: str, notebook: Path) -> None:
     """Raise ParamsError for the first key that nothing reads, or that is read but not set."""
-    by_part, anywhere = params_read(notebook)
     block: Block = params.block(pipeline)
+    by_part, anywhere = params_read(notebook)
     for part in PARTS:
         model = getattr(block, part)
         own = set(type(model).model_fields)

@@ -213,13 +213,20 @@ class Cache:
 
     def has(self, md5: str) -> bool:
         """Whether the object is there; of a folder, with every file that it lists."""
-        path = self.object(md5)
-        if not path.is_file():
+        if not self.object(md5).is_file():
             return False
-        if not md5.endswith(".dir"):
-            return True
-        entries = json.loads(path.read_bytes())
-        return all(self.object(entry["md5"]).is_file() for entry in entries)
+        return all(self.object(file).is_file() for file in self.files({"": md5}).values())
+
+    def files(self, outs: Mapping[str, str]) -> dict[str, str]:
+        """Hash of each file by path, for outputs whose objects are there, folders opened."""
+        found: dict[str, str] = {}
+        for path, md5 in outs.items():
+            if md5.endswith(".dir"):
+                entries = json.loads(self.object(md5).read_bytes())
+                found |= {f"{path}/{entry['relpath']}": entry["md5"] for entry in entries}
+            else:
+                found[path] = md5
+        return found
 
     def object(self, md5: str) -> Path:
         return self.folder / "files" / "md5" / md5[:2] / md5[2:]
@@ -230,14 +237,22 @@ class Cache:
         entry: as in dvc.lock, outs by path only. None when there is none or its outputs are gone.
         """
         key = hashlib.sha256(json.dumps(_plain(entry), sort_keys=True).encode()).hexdigest()
-        folder = self.folder / "runs" / key[:2] / key
-        if not folder.is_dir():
-            return None
-        newest = max(folder.iterdir(), key=lambda path: path.stat().st_mtime, default=None)
-        if newest is None:
-            return None
-        outs = locked(read_yaml(newest), "outs")
-        return outs if all(self.has(md5) for md5 in outs.values()) else None
+        newest = _newest(self.folder / "runs" / key[:2] / key)
+        outs = locked(read_yaml(newest), "outs") if newest else {}
+        return outs if outs and all(self.has(md5) for md5 in outs.values()) else None
+
+    def runs(self, cmd: str) -> Iterator[dict[str, Any]]:
+        """Yield earlier runs of a command, as in dvc.lock."""
+        for folder in sorted((self.folder / "runs").glob("*/*")):
+            newest = _newest(folder)
+            if newest and cmd in newest.read_text(encoding="utf-8"):
+                yield read_yaml(newest)
+
+
+def _newest(folder: Path) -> Path | None:
+    """The entry that DVC would take of those with the same cmd, deps and params."""
+    entries = folder.iterdir() if folder.is_dir() else ()
+    return max(entries, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from workbench.core.files import json_bytes
 from workbench.core.fingerprint import Fingerprint, changes, fingerprint_all, read
 from workbench.core.params import read_params, require_parts
 from workbench.core.paths import Paths
+from workbench.core.reads import check_reads
 from workbench.execution.damage import damages
 from workbench.execution.dvcfiles import (
     Cache,
@@ -39,8 +40,8 @@ Action = Literal["run", "restore", "may run", "up to date"]
 class Step:
     """What happens to one stage in the next run.
 
-    action: `run`; `restore` from DVC's cache, without running; `may run`, if a stage before it
-    gives other data than before; or nothing. reasons: sentences, most telling first.
+    action: `run`; `restore` from DVC's cache, without running; `may run`, where only the data that
+    a stage before it gives will tell; or nothing. reasons: sentences, most telling first.
     """
 
     name: str
@@ -75,6 +76,8 @@ def plan(paths: Paths) -> list[Step]:
         require_parts(checked, pipeline)
     params = read_yaml(paths.params)
     codes = fingerprint_all(paths.root, checked.pipelines)
+    for pipeline in checked.pipelines:
+        check_reads(checked, pipeline, paths.notebook(pipeline))
     state = _State(
         paths=paths,
         params=params,
@@ -94,15 +97,19 @@ def _step(stage: DvcStage, stages: list[DvcStage], state: _State) -> Step:
     reasons, waits = _reasons(stage, entry, state)
     deps = {dep: _now(dep, state) for dep in stage.deps}
     if stage.name == "fingerprint":
-        return _fingerprint_step(stage, reasons, state)
+        return _fingerprint_step(stage, entry, deps, reasons, state)
     if not reasons and not waits:
         return Step(stage.name, "up to date")
     if any(md5 is None for md5 in deps.values()):
         state.after.update(dict.fromkeys(stage.outs))
-        if reasons:
-            return Step(stage.name, "run", (*reasons, *(f"{dep} may change" for dep in waits)))
         upstream = ", ".join(s.name for s in stages if feeds(s, stage) and _unsure(s, state))
-        return Step(stage.name, "may run", (f"if {upstream} gives other data than before",))
+        if not reasons:
+            said = (f"if {upstream} gives other data than before",)
+            return Step(stage.name, "may run", said)
+        if _may_restore(stage, entry, deps, state):
+            said = (*reasons, f"restored if {upstream} gives data that DVC has seen")
+            return Step(stage.name, "may run", said)
+        return Step(stage.name, "run", (*reasons, *(f"{dep} may change" for dep in waits)))
     earlier = _earlier(stage, entry, deps, state)
     if earlier is not None:
         for damage in damages(state.cache, earlier):
@@ -167,17 +174,29 @@ def _unsure(stage: DvcStage, state: _State) -> bool:
     return any(out in state.after and state.after[out] is None for out in stage.outs)
 
 
-def _fingerprint_step(stage: DvcStage, reasons: tuple[str, ...], state: _State) -> Step:
+def _fingerprint_step(
+    stage: DvcStage,
+    entry: Mapping[str, Any] | None,
+    deps: Mapping[str, str | None],
+    reasons: tuple[str, ...],
+    state: _State,
+) -> Step:
     """The first stage's outputs are computed here, so that what follows is certain."""
     for (name, pipeline), code in state.codes.items():
         path = state.paths.fingerprint(name, pipeline).relative_to(state.paths.root).as_posix()
         content = json_bytes(code)
         state.after[path] = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if not reasons and any(state.disk.of(path) != md5 for path, md5 in state.after.items()):
-        reasons = (INSTALLED,)
-    if not reasons:
-        return Step(stage.name, "up to date")
-    return Step(stage.name, "run", reasons)
+    if reasons:
+        earlier = _earlier(stage, entry, deps, state)
+        if earlier is None:
+            return Step(stage.name, "run", reasons)
+        if state.cache.files(earlier) == state.after:
+            return Step(stage.name, "restore", reasons)
+        # DVC would bring back what the same code meant under other packages.
+        return Step(stage.name, "run", (*reasons, INSTALLED))
+    if any(state.disk.of(path) != md5 for path, md5 in state.after.items()):
+        return Step(stage.name, "run", (INSTALLED,))
+    return Step(stage.name, "up to date")
 
 
 def _dep_changes(dep: str, before: str, stage: DvcStage, state: _State) -> list[str]:
@@ -207,22 +226,42 @@ def _earlier(
     stage: DvcStage, entry: Mapping[str, Any] | None, deps: Mapping[str, str | None], state: _State
 ) -> dict[str, str] | None:
     """Outputs that DVC restores instead of running the stage, by path."""
-    same_inputs = (
-        entry is not None
-        and entry.get("cmd") == stage.cmd
-        and (locked(entry, "deps") == dict(deps))
-        and all(
-            ((entry.get("params") or {}).get("params.yaml") or {}).get(k) == param(state.params, k)
-            for k in stage.params
-        )
-    )
-    if same_inputs and entry is not None:
+    if entry is not None and _fits(entry, stage, deps, state):
         outs = locked(entry, "outs")
-        if set(outs) == set(stage.outs) and all(state.cache.has(md5) for md5 in outs.values()):
-            return outs
+        if all(outs.get(out) for out in stage.outs):
+            # DVC then looks no further than dvc.lock.
+            kept = {out: outs[out] for out in stage.outs}
+            return kept if all(state.cache.has(md5) for md5 in kept.values()) else None
     run: dict[str, Any] = {"cmd": stage.cmd}
     run["deps"] = [{"path": path, "hash": "md5", "md5": deps[path]} for path in sorted(deps)]
     if stage.params:
         run["params"] = {"params.yaml": {k: param(state.params, k) for k in sorted(stage.params)}}
     run["outs"] = sorted(stage.outs)
     return state.cache.earlier_run(run)
+
+
+def _may_restore(
+    stage: DvcStage, entry: Mapping[str, Any] | None, deps: Mapping[str, str | None], state: _State
+) -> bool:
+    """Whether DVC knows the outputs for some content of those inputs that only a run can tell."""
+    runs = (*([entry] if entry else ()), *state.cache.runs(stage.cmd))
+    for run in runs:
+        outs = locked(run, "outs")
+        is_kept = all(state.cache.has(md5) for md5 in outs.values())
+        if _fits(run, stage, deps, state) and set(outs) == set(stage.outs) and is_kept:
+            return True
+    return False
+
+
+def _fits(
+    run: Mapping[str, Any], stage: DvcStage, deps: Mapping[str, str | None], state: _State
+) -> bool:
+    """Whether an earlier run had this command, these params and these inputs; None fits any."""
+    known = locked(run, "deps")
+    params = (run.get("params") or {}).get("params.yaml") or {}
+    return (
+        run.get("cmd") == stage.cmd
+        and known.keys() == deps.keys()
+        and all(md5 in (None, known[dep]) for dep, md5 in deps.items())
+        and all(key in params and params[key] == param(state.params, key) for key in stage.params)
+    )

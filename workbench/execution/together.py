@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -19,20 +20,30 @@ STOP_S = 10.0
 
 @dataclass(frozen=True)
 class Program:
-    """A server: what starts it, and the port of 127.0.0.1 that it will listen on."""
+    """A server: what starts it, and the port of 127.0.0.1 that it will listen on.
+
+    query: what its address needs besides, such as a token.
+    """
 
     name: str
     port: int
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where a person finds it."""
+        return f"http://127.0.0.1:{self.port}{'/' if self.query else ''}{self.query}"
 
 
 def run_together(
     programs: Sequence[Program], *, cwd: Path, logs: Path, say: Callable[..., None]
-) -> None:
+) -> bool:
     """Start every program, say where each is, and wait; when one ends or on Ctrl-C, stop all.
 
-    Output goes to `logs`/<name>.log. BusyError names a port that is taken, before anything starts.
+    Output goes to `logs`/<name>.log. Returns whether a person stopped them. BusyError names a port
+    that is taken, before anything starts.
     """
     for program in programs:
         if _listens(program.port):
@@ -41,7 +52,9 @@ def run_together(
                 fix=f"stop what listens there, or give --{program.name}-port",
             )
     logs.mkdir(parents=True, exist_ok=True)
-    previous = signal.signal(signal.SIGTERM, _as_interrupt)
+    # A closed terminal hangs up; what runs in groups of its own would outlive it.
+    ends = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    previous = {number: signal.signal(number, _as_interrupt) for number in ends}
     running: list[tuple[Program, subprocess.Popen[bytes]]] = []
     try:
         for program in programs:
@@ -51,11 +64,16 @@ def run_together(
         while all(process.poll() is None for _, process in running):
             time.sleep(0.5)
         _tell_ended(running, logs, say)
+        return False
     except KeyboardInterrupt:
         say("stopping", "dim")
+        return True
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number in ends:  # an impatient second Ctrl-C must not leave half of them running
+            signal.signal(number, signal.SIG_IGN)
         _stop(running)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _as_interrupt(*_: object) -> None:
@@ -86,7 +104,7 @@ def _wait_until_ready(
             if process.poll() is not None:
                 return
             if _listens(program.port):
-                say(f"  {program.name:<11} http://127.0.0.1:{program.port}")
+                say(f"  {program.name:<11} {program.address}")
                 waiting.remove((program, process))
         time.sleep(0.2)
     for program, _ in waiting:
@@ -105,16 +123,15 @@ def _tell_ended(
 
 
 def _stop(running: Sequence[tuple[Program, subprocess.Popen[bytes]]]) -> None:
-    """Ask every group to end, then make it."""
+    """Ask every group to end, then make what is left of it end, children of children too."""
     for _, process in running:
         _signal(process, signal.SIGTERM)
     deadline = time.monotonic() + STOP_S
     for _, process in running:
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            _signal(process, signal.SIGKILL)
-            process.wait()
+        _signal(process, signal.SIGKILL)
+        process.wait()
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

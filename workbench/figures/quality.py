@@ -142,9 +142,6 @@ def slices(report: Mapping[str, Any]) -> go.Figure:
         y=[name.replace("=", ": ", 1) for name, _ in rows],
         orientation="h",
         marker={"color": BLUE, "opacity": [0.35 + 0.65 * (s["rows"] / most) for _, s in rows]},
-        text=[f"{s[main]:.3f}" for _, s in rows],
-        textposition="inside",
-        insidetextanchor="end",
         hovertext=[f"{s['rows']:,} rows" for _, s in rows],
     )
     if rows:

@@ -33,4 +33,4 @@ def blank(title: str, x: str, y: str, *, height: int = 320) -> go.Figure:
 
 def _title(text: str) -> dict[str, object]:
     """A title of an axis, no larger than its numbers."""
-    return {"text": text, "font": {"size": 13}, "standoff": 10}
+    return {"text": text, "font": {"size": 13}, "standoff": 14}

@@ -39,11 +39,11 @@ def next_run(steps: Mapping[str, Step]) -> str:
     if not waiting:
         return "Everything is up to date."
     first = next((s for s, step in waiting.items() if step.action == "run"), next(iter(waiting)))
-    why = f" because {waiting[first].reasons[0]}" if waiting[first].reasons else ""
+    does = f"{first} from the cache" if waiting[first].action == "restore" else first
+    why = f", because {waiting[first].reasons[0]}" if waiting[first].reasons else ""
     rest = [stage for stage in waiting if stage != first]
     after = f"; then {', '.join(rest)}" if rest else ""
-    does = "restores" if waiting[first].action == "restore" else "runs"
-    return f"The next run {does} {first}{why}{after}."
+    return f"The next run makes {does}{why}{after}."
 
 
 def _chip(stage: str, step: Step | None) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.core.errors import MissingError, did_you_mean
 from workbench.core.files import read_json
 from workbench.core.params import Block, read_params
-from workbench.core.paths import Paths, find_paths
+from workbench.core.paths import STAGES, Paths, find_paths
 from workbench.execution.plan import Step, plan
 from workbench.notebook.card import card
 
@@ -40,6 +40,11 @@ class Pipeline:
     def params(self) -> Block:
         """Its block of params.yaml, checked."""
         return read_params(self.paths.params).block(self.name)
+
+    @property
+    def complete(self) -> bool:
+        """Whether its last run came to the end, so that there is something of every stage."""
+        return all(self.paths.stage(stage, self.name).is_dir() for stage in STAGES)
 
     def plan(self) -> list[Step]:
         """What the next run will do for each of its stages, and why."""
@@ -126,7 +131,7 @@ class Pipeline:
         events = read_log(self.paths, self.name)
         if not events or events[-1].event != "refused":
             return []
-        return [gate.sentence for gate in events[-1].gates if gate.verdict == "fail"]
+        return [gate.sentence for gate in events[-1].gates if not gate.holds]
 
     def usage(self) -> list[dict[str, Any]]:
         """The newest ledger row of each stage; empty before the first sync."""

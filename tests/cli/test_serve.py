@@ -1,0 +1,83 @@
+"""Commands that answer: predict, explain, serve."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import httpx
+import pytest
+
+from tests.checkout import CLI, Checkout, ended
+
+ROW = {"amount": 40.0, "colour": "red", "town": "t1", "ordered_at": "2026-06-30T12:00:00"}
+
+
+def test_predict_answers_the_example_a_row_and_a_file_of_rows(desk: Checkout) -> None:
+    assert "small release 1" in desk.workbench("predict", "small").ok().text
+    one = json.loads(
+        desk.workbench("predict", "small", "--row", json.dumps(ROW), "--json").ok().text
+    )
+    assert 0 <= one["outputs"]["score"][0] <= 1
+    rows = desk.root / ".workbench" / "rows.json"
+    rows.write_text(json.dumps([ROW, ROW | {"amount": None}]))
+    two = json.loads(desk.workbench("predict", "small", "--file", str(rows), "--json").ok().text)
+    assert two["outputs"]["score"][0] == one["outputs"]["score"][0]
+    assert len(two["outputs"]["score"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--row", '{"amount": 1'], "The row is not JSON"),
+        (["--row", ""], "The row is not JSON"),
+        (["--row", '{"amout": 1}'], "Unknown input 'amout'. Did you mean 'amount'?"),
+        (["--row", "3"], "must be an object of named fields"),
+        (["--row", "[]"], "No rows given"),
+        (["--file", "nope.json"], "nope.json cannot be read: No such file"),
+        (["--file", "pipelines"], "pipelines cannot be read: Is a directory"),
+        (["--file", "nope.json", "--row", "{}"], "not from both"),
+    ],
+)
+def test_predict_says_what_is_wrong_with_a_row(
+    desk: Checkout, arguments: list[str], words: str
+) -> None:
+    desk.workbench("predict", "small", *arguments).failed(words)
+
+
+def test_predict_for_an_unknown_pipeline_suggests_the_known_one(desk: Checkout) -> None:
+    desk.workbench("predict", "smal").failed("Did you mean 'small'?", "workbench repro")
+
+
+def test_explain_walks_an_answer_back_and_computes_it_again(desk: Checkout) -> None:
+    answer = json.loads(desk.workbench("predict", "small", "--json").ok().text)
+    told = desk.workbench("explain", answer["id"], "--replay", "--json").ok()
+    assert json.loads(told.text)["replay"]["verdict"] == "equal"
+    shown = desk.workbench("explain", answer["id"], "--replay").ok().text
+    assert "replay: equal" in shown
+    assert answer["digest"][:12] in shown
+
+
+def test_serve_takes_a_free_port_answers_and_ends_with_ctrl_c(desk: Checkout) -> None:
+    server = desk.start(*CLI, "serve", "--port", "0")
+    assert server.stdout is not None
+    first = server.stdout.readline()
+    assert first.startswith("serving small at http://127.0.0.1:")
+    with httpx.Client(base_url=first.split()[-1], trust_env=False) as client:
+        desk.until(lambda: client.get("/v2/health/ready").status_code == 200)
+        answer = client.post("/predict/small", json=ROW)
+    assert answer.status_code == 200, answer.text
+    server.send_signal(signal.SIGINT)
+    told = ended(server).ok()
+    assert "Traceback" not in told.text
+    shown = desk.workbench("explain", answer.headers["x-prediction-id"], "--replay").ok()
+    assert "replay: equal" in shown.text
+
+
+def test_serve_says_that_its_port_is_taken(desk: Checkout) -> None:
+    server = desk.start(*CLI, "serve", "--port", "0")
+    assert server.stdout is not None
+    port = server.stdout.readline().split(":")[-1].strip()
+    desk.workbench("serve", "--port", port).failed(f"Port {port}", "choose another port")
+    server.send_signal(signal.SIGTERM)
+    ended(server).ok()

@@ -1,0 +1,96 @@
+"""`workbench up`: all that a person looks at, started and stopped together."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.cli.show import say
+from workbench.core.paths import Paths, find_paths
+
+if TYPE_CHECKING:
+    from workbench.execution.together import Program
+
+PORTS = {"server": 8000, "mlflow": 5000, "dashboards": 8501, "notebooks": 2718}
+HOST = "127.0.0.1"
+
+
+def _port(what: str) -> typer.models.OptionInfo:
+    return typer.Option(help=f"Port of {what}.", min=1, max=65_535)
+
+
+def up(
+    server_port: Annotated[int, _port("the server of predictions")] = PORTS["server"],
+    mlflow_port: Annotated[int, _port("MLflow")] = PORTS["mlflow"],
+    dashboards_port: Annotated[int, _port("the dashboards")] = PORTS["dashboards"],
+    notebooks_port: Annotated[int, _port("the notebook editor")] = PORTS["notebooks"],
+) -> None:
+    """Start MLflow, the server, the dashboards and the notebook editor; stop them together."""
+    from workbench.execution.together import run_together
+
+    paths = find_paths()
+    programs = [
+        _server(server_port),
+        _mlflow(paths, mlflow_port),
+        _dashboards(dashboards_port),
+        _notebooks(_token(paths), notebooks_port),
+    ]
+    if not run_together(programs, cwd=paths.root, logs=paths.home / "logs", say=say):
+        raise typer.Exit(1)
+
+
+def _server(port: int) -> Program:
+    return _program("server", port, "workbench.cli.main", "serve", "--port", str(port))
+
+
+def _mlflow(paths: Paths, port: int) -> Program:
+    paths.home.mkdir(parents=True, exist_ok=True)
+    stores = ("--backend-store-uri", paths.tracking_url)
+    files = ("--default-artifact-root", paths.artifacts.as_uri())
+    at = ("--host", HOST, "--port", str(port), "--workers", "1")
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    return _program("mlflow", port, "mlflow", "server", *stores, *files, *at, environment=quiet)
+
+
+def _dashboards(port: int) -> Program:
+    at = ("--server.address", HOST, "--server.port", str(port), "--server.headless", "true")
+    quiet = ("--browser.gatherUsageStats", "false")
+    return _program("dashboards", port, "streamlit", "run", "dashboards/Home.py", *at, *quiet)
+
+
+def _notebooks(token: Path, port: int) -> Program:
+    """The editor runs what it is sent, so it asks everyone, also on this machine, for a token."""
+    at = ("--host", HOST, "--port", str(port), "--headless")
+    asks = ("--token-password-file", str(token))
+    query = f"?access_token={token.read_text(encoding='utf-8')}"
+    return _program(
+        "notebooks", port, "marimo", "--yes", "edit", "pipelines", *at, *asks, query=query
+    )
+
+
+def _token(paths: Paths) -> Path:
+    """A file with a new token, which only its owner may read: arguments are seen by all."""
+    path = paths.home / "notebooks.token"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_urlsafe(16), encoding="utf-8")
+    return path
+
+
+def _program(
+    name: str,
+    port: int,
+    module: str,
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    query: str = "",
+) -> Program:
+    from workbench.execution.together import Program
+
+    command = (sys.executable, "-m", module, *arguments)
+    return Program(name, port, command, environment or {}, query)
