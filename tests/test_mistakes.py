@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.checkout import Checkout
+from workbench.core.errors import WorkbenchError
 from workbench.core.params import read_params
+from workbench.execution.plan import plan
 
 LABEL = """@app.function
 def label(data, params):
@@ -75,8 +77,10 @@ def test_a_mistake_in_params_is_one_sentence_and_nothing_runs(
 ) -> None:
     before = small.outputs()
     small.edit("params.yaml", was, becomes)
-    for command in ("status", "repro"):
-        small.workbench(command).failed(*words)
+    with pytest.raises(WorkbenchError) as status:
+        plan(small.paths)  # what `workbench status` shows
+    said = small.workbench("repro").failed(*words)
+    assert status.value.problem in said.sentence
     assert small.outputs() == before
     assert len(small.records("collect")) == 1
 
@@ -117,14 +121,23 @@ def test_dvc_repro_tells_the_same_sentence_about_params(
         ('if __name__ == "__main__":\n', "label = (\n", ("not valid Python", "never closed")),
     ],
 )
-def test_check_names_what_is_broken_and_repro_does_not_begin(
+def test_check_names_what_is_broken(
     small: Checkout, was: str, becomes: str, words: tuple[str, ...]
 ) -> None:
     small.edit("pipelines/small.py", was, becomes)
     (small.root / "pipelines" / "other.py").write_text("")
     small.workbench("check").failed("pipelines/small.py", *words)
-    small.workbench("repro").failed("pipelines/small.py")
+
+
+def test_a_pipeline_that_does_not_keep_the_contract_is_not_begun(small: Checkout) -> None:
+    small.edit("pipelines/small.py", LABEL, CELL)
+    small.workbench("repro").failed("pipelines/small.py", "`label`", "workbench check")
     assert len(small.records("collect")) == 1
+
+
+def test_status_tells_a_mistake_as_repro_does(small: Checkout) -> None:
+    small.edit("params.yaml", "orders: 2000", "ordres: 2000")
+    small.workbench("status").failed("Nothing reads 'small.collect.ordres'", "Next: correct")
 
 
 def test_refresh_moves_the_day_and_changes_nothing_else(small: Checkout) -> None:

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import stat
+import subprocess
 
 import httpx
 
@@ -19,6 +20,16 @@ def test_up_starts_all_four_and_ctrl_c_leaves_no_process(desk: Checkout) -> None
     ports = {name: free_port() for name in NAMES}
     options = [word for name, port in ports.items() for word in (f"--{name}-port", str(port))]
     program = desk.start(*CLI, "up", *options)
+    try:
+        _all_answer(desk, program)
+    finally:
+        program.send_signal(signal.SIGINT)
+        end = ended(program)
+    assert "Traceback" not in end.ok().text
+    assert desk.processes() == []
+
+
+def _all_answer(desk: Checkout, program: subprocess.Popen[str]) -> None:
     assert program.stdout is not None
     told = ""
     while "all together until Ctrl-C" not in told:
@@ -38,9 +49,6 @@ def test_up_starts_all_four_and_ctrl_c_leaves_no_process(desk: Checkout) -> None
         assert "auth/login" in str(stranger.get(found["notebooks"].split("?")[0]).url)
     token = desk.paths.home / "notebooks.token"
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
-    program.send_signal(signal.SIGINT)
-    assert "Traceback" not in ended(program).ok().text
-    assert desk.processes() == []
 
 
 def test_up_starts_nothing_where_a_port_is_taken(desk: Checkout) -> None:

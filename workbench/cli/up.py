@@ -53,6 +53,8 @@ def _mlflow(paths: Paths, port: int) -> Program:
     files = ("--default-artifact-root", paths.artifacts.as_uri())
     at = ("--host", HOST, "--port", str(port), "--workers", "1")
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    # Its job runner is seven more processes, for evaluations that are not used here.
+    quiet["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     return _program("mlflow", port, "mlflow", "server", *stores, *files, *at, environment=quiet)
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from workbench.core.errors import BusyError
 
-READY_S = 60.0
+SLOW_S = 60.0
+"""After so long without listening, it is said what is waited for."""
 STOP_S = 10.0
 
 
@@ -60,7 +61,8 @@ def run_together(
         for program in programs:
             running.append((program, _start(program, cwd, logs)))
         _wait_until_ready(running, logs, say)
-        say("all together until Ctrl-C", "dim")
+        if all(process.poll() is None for _, process in running):
+            say("all together until Ctrl-C", "dim")
         while all(process.poll() is None for _, process in running):
             time.sleep(0.5)
         _tell_ended(running, logs, say)
@@ -97,18 +99,21 @@ def _start(program: Program, cwd: Path, logs: Path) -> subprocess.Popen[bytes]:
 def _wait_until_ready(
     running: Sequence[tuple[Program, subprocess.Popen[bytes]]], logs: Path, say: Callable[..., None]
 ) -> None:
+    """Say where each is once it listens; return when all do, or when one has ended."""
     waiting = list(running)
-    deadline = time.monotonic() + READY_S
-    while waiting and time.monotonic() < deadline:
+    slow_at = time.monotonic() + SLOW_S
+    while waiting:
         for program, process in list(waiting):
             if process.poll() is not None:
                 return
             if _listens(program.port):
                 say(f"  {program.name:<11} {program.address}")
                 waiting.remove((program, process))
+        if waiting and time.monotonic() > slow_at:
+            names = ", ".join(program.name for program, _ in waiting)
+            say(f"  still starting: {names}; see {logs}", "yellow")
+            slow_at += SLOW_S
         time.sleep(0.2)
-    for program, _ in waiting:
-        say(f"  {program.name:<11} is slow to start; see {logs / program.name}.log", "yellow")
 
 
 def _tell_ended(
