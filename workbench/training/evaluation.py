@@ -228,8 +228,11 @@ def curves(label: Array, score: Array, points: int = 200) -> dict[str, list[dict
     """ROC and precision-recall curves, thinned to about `points` for drawing."""
     yes, no = _by_score(label, score)(np.ones(len(label)))
     hits, false = np.cumsum(yes[::-1]), np.cumsum(no[::-1])
-    keep = np.unique(np.linspace(0, len(hits) - 1, points).astype(int))
     recall, fall_out = hits / max(hits[-1], 1), false / max(false[-1], 1)
+    # Even steps along both curves: even steps through the rows would skip where they bend.
+    steps = np.linspace(0, 1, points // 2)
+    along = np.concatenate([np.searchsorted(recall, steps), np.searchsorted(fall_out, steps)])
+    keep = np.unique(np.clip(along, 0, len(hits) - 1))
     precision = hits / np.maximum(hits + false, 1)
     return {
         "roc": [{"x": 0.0, "y": 0.0}]
