@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.measure import Row, alternate, show
 
 ROWS = int(os.environ.get("BENCH_ROWS", "10000000"))
+RUNS = int(os.environ.get("BENCH_RUNS", "3"))
 MEMORY = "2GB"
 KEPT = ("id", "received_at", "customer", "amount", "email", "channel", "seconds_since")
 
@@ -162,7 +163,7 @@ def main() -> None:
     kinds = ("ours", "duckdb", "pandas")
     found: dict[str, list] = {kind: [] for kind in kinds}
     answers = {}
-    for _ in range(3):
+    for _ in range(RUNS):
         for kind in kinds:
             out = folder / kind
             shutil.rmtree(out, ignore_errors=True)

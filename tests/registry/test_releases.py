@@ -245,7 +245,7 @@ def test_a_clone_without_the_bundle_says_so_and_leaves_the_pointer(checkout: Che
     digest = ready(checkout, GOOD)
     release(checkout.paths, "fraud")
     root = checkout.paths.root / "clone"  # has the log and, after `dvc pull`, the outputs
-    for part in ("releases", "data", "metrics"):
+    for part in ("releases", "data", "reports"):
         shutil.copytree(checkout.paths.root / part, root / part)
     clone = make_checkout(root)
 
