@@ -7,7 +7,6 @@ whether one of them should have.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import json
 import os
@@ -23,7 +22,8 @@ from typing import Any
 
 import yaml
 
-from tests.edits import Edit, Files
+from tests.differences import bodies, is_python, touched
+from tests.edits import Edit, Files, module_of
 from tests.zygote import REPOSITORY, outputs
 from workbench.core import files
 from workbench.core.fingerprint import Fingerprint, fingerprint_all
@@ -37,6 +37,9 @@ SMALL = {
     "evaluate": {"bootstrap": 10},
 }
 """Settings under which all stages together take seconds."""
+
+SELDOM = 0.2
+"""How many runs that never entered the changed functions are looked at."""
 
 
 def write_small_params(target: Path) -> None:
@@ -186,10 +189,14 @@ class Laboratory:
         woken = {s for s in STAGES if now[s].digest != self.before[s].digest}
         rng = random.Random(planned.seed)
         executed, differing, broken = set[str](), set[str](), set[str]()
+        changed = bodies(self.files[planned.file], planned.text)
         for stage in STAGES:
-            # A run that never imported the file cannot have been changed by it.
+            # A run that never imported the file cannot have been changed by it, and one that never
+            # entered the functions whose bodies changed hardly: of those, some are looked at.
             can_differ = planned.file in self.normal[stage].loaded
-            if rng.random() < planned.checks[stage in woken] and can_differ:
+            entered = changed is None or self.ran(stage, planned.file, changed)
+            chance = planned.checks[stage in woken] * (1 if entered else SELDOM)
+            if rng.random() < chance and can_differ:
                 executed.add(stage)
                 run = self._execute(bench, stage, now[stage])
                 if run.outcome != self.normal[stage].outcome:
@@ -216,34 +223,17 @@ class Laboratory:
             for place in outputs(bench.root, stage, PIPELINE):
                 _put_back(kept / place.relative_to(bench.root), place)
 
+    def ran(self, stage: str, file: str, names: frozenset[str]) -> bool:
+        """Whether a stage ran any of these functions of a file."""
+        return any(f"{module_of(file)}:{n}" in self.normal[stage].executed for n in names)
+
     def unreachable(self, trial: Trial) -> frozenset[str]:
-        """Stages that never ran any of the functions that an edit changed."""
-        module = trial.file.removesuffix(".py").replace("/", ".")
-        names = {f"{module}:{name}" for name in trial.touched}
-        if not names or not all(any(n in r.executed for r in self.normal.values()) for n in names):
+        """Stages that never ran any of the functions that an edit changed, which others ran."""
+        one = (frozenset((name,)) for name in trial.touched)
+        if not all(any(self.ran(s, trial.file, name) for s in STAGES) for name in one):
             return frozenset()
-        return frozenset(s for s in STAGES if not names & self.normal[s].executed)
-
-
-def is_python(text: str) -> bool:
-    try:
-        ast.parse(text)
-    except SyntaxError:
-        return False
-    return True
-
-
-def touched(before: str, after: str) -> frozenset[str]:
-    """Top-level names whose statement differs in more than layout."""
-    old, new = (_statements(text) for text in (before, after))
-    return frozenset(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
-
-
-def _statements(text: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for place, stmt in enumerate(ast.parse(text).body):
-        found[getattr(stmt, "name", f"line {place}")] = ast.dump(stmt)
-    return found
+        idle = (s for s in STAGES if not self.ran(s, trial.file, trial.touched))
+        return frozenset(idle) if trial.touched else frozenset()
 
 
 def _put_back(kept: Path, place: Path) -> None:
