@@ -79,5 +79,8 @@ def test_serve_says_that_its_port_is_taken(desk: Checkout) -> None:
     assert server.stdout is not None
     port = server.stdout.readline().split(":")[-1].strip()
     desk.workbench("serve", "--port", port).failed(f"Port {port}", "choose another port")
+    # Only a server that has come so far ends in order; before, SIGTERM just ends the process.
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        desk.until(lambda: client.get("/v2/health/ready").status_code == 200)
     server.send_signal(signal.SIGTERM)
     ended(server).ok()
