@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests import browser
-from tests.checkout import REPOSITORY, Checkout, new_checkout, once
+from tests.checkout import REPOSITORY, Checkout, copied, new_checkout, once
 from tests.servers import free_port
 from workbench.registry.gates import Gate
 from workbench.registry.log import Event, append
@@ -189,3 +189,22 @@ def test_the_notebook_shows_in_a_browser_and_answers_to_the_keyboard(
     # Opened to read, marimo tells a cell's error only in its own log.
     assert "Traceback" not in told, told
     assert "raised an exception" not in told, told
+
+
+def test_a_press_on_a_button_runs_what_is_stale_and_the_page_follows(
+    application: Checkout, tmp_path: Path
+) -> None:
+    with copied(application, tmp_path) as checkout:
+        checkout.set("fraud.evaluate.bootstrap", 21)
+        port = free_port()
+        options = ("--host", "127.0.0.1", "--port", str(port), "--headless")
+        with (
+            opened(checkout, "marimo", "--yes", "run", NOTEBOOK, *options, port=port),
+            browser.page(f"http://127.0.0.1:{port}", height=3000) as page,
+        ):
+            page.get_by_text("fraud.evaluate.bootstrap was 20, is 21").wait_for()
+            page.get_by_role("button", name="run what is stale").click()
+            page.get_by_text("Everything is up to date.").wait_for(timeout=120_000)
+            page.get_by_text("what was done").click()
+            page.get_by_text("evaluate@fraud  ").wait_for()
+        assert checkout.workbench("status", "fraud").ok().count("up to date") == 8

@@ -31,6 +31,9 @@ def test_a_candidate_is_judged_released_and_taken_back(second: Checkout) -> None
     back = second.workbench("rollback", "small", "--reason", "a test", "--json").ok()
     assert json.loads(back.text)["number"] == 1
     assert champion(second) == 1
+    second.workbench("release", "small").failed("not taken back", "a test")
+    assert "taken back" in second.workbench("repro").ok().text
+    assert champion(second) == 1
 
 
 def test_release_and_rollback_say_what_there_is_not(desk: Checkout) -> None:

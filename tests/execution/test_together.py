@@ -92,3 +92,24 @@ def test_a_child_that_will_not_end_is_ended(tmp_path: Path) -> None:
     if alive:
         os.kill(child, signal.SIGKILL)
     assert not alive
+
+
+def test_programs_end_when_what_started_them_is_killed(tmp_path: Path) -> None:
+    code = f"import os, sys; open(sys.argv[1], 'w').write(str(os.getpid())); {SERVER}"
+    ports = [str(free_port()), str(free_port())]
+    program = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(tmp_path), code, *ports],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert program.stdout is not None
+    while "all together" not in program.stdout.readline():
+        assert program.poll() is None
+    pids = [int((tmp_path / port).read_text()) for port in ports]
+    program.kill()
+    program.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while any(lives(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(lives(pid) for pid in pids)

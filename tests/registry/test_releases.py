@@ -17,7 +17,7 @@ import pytest
 
 from tests.servers import free_port
 from tests.tracking.checkout import Checkout, empty_mlflow, make_checkout
-from workbench.core.errors import BundleError, ReleaseError, StateError
+from workbench.core.errors import BundleError, ReleaseError, StateError, TakenBackError
 from workbench.core.files import read_json
 from workbench.core.params import SiteParams
 from workbench.metering.ledger import Ledger
@@ -150,7 +150,7 @@ def test_a_rollback_holds_against_the_next_repro(checkout: Checkout) -> None:
 
     assert (back.number, back.reason, served(checkout)) == (1, "complaints from the shop", first)
     assert registered(checkout)["aliases"]["champion"] == 1
-    with pytest.raises(ReleaseError, match=r"taken back on .*complaints from the shop"):
+    with pytest.raises(TakenBackError, match=r"taken back on .*complaints from the shop"):
         release(checkout.paths, "fraud")
     assert served(checkout) == first
     release(checkout.paths, "fraud", override="the shop was wrong")

@@ -63,6 +63,10 @@ class ReleaseError(WorkbenchError):
     """A release was refused or cannot be found."""
 
 
+class TakenBackError(ReleaseError):
+    """The candidate is a release that a person took back: nothing failed, nothing is new."""
+
+
 class BusyError(WorkbenchError):
     """Another process holds what this one needs."""
 

@@ -148,7 +148,9 @@ def _reasons(
     for out in stage.outs:
         on_disk = state.disk.of(out)
         if on_disk is None:
-            reasons.append(f"its output {out} is missing")
+            kept = out in stage.in_git or out not in outs or state.cache.has(outs[out])
+            pull = "" if kept else ", also from the cache: `dvc pull` brings what was pushed"
+            reasons.append(f"its output {out} is missing{pull}")
         elif on_disk != outs.get(out):
             reasons.append(f"its output {out} was changed by hand")
         elif out not in stage.in_git and not state.cache.has(on_disk):

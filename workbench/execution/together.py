@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.core.errors import BusyError
+from workbench.execution.keeper import start_keeper
 
 SLOW_S = 60.0
 """After so long without listening, it is said what is waited for."""
@@ -57,9 +58,12 @@ def run_together(
     ends = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
     previous = {number: signal.signal(number, _as_interrupt) for number in ends}
     running: list[tuple[Program, subprocess.Popen[bytes]]] = []
+    keeper = start_keeper()
+    assert keeper.stdin is not None  # asked for
     try:
         for program in programs:
             running.append((program, _start(program, cwd, logs)))
+            print(running[-1][1].pid, file=keeper.stdin, flush=True)
         _wait_until_ready(running, logs, say)
         if all(process.poll() is None for _, process in running):
             say("all together until Ctrl-C", "dim")
@@ -74,6 +78,7 @@ def run_together(
         for number in ends:  # an impatient second Ctrl-C must not leave half of them running
             signal.signal(number, signal.SIG_IGN)
         _stop(running)
+        keeper.communicate("done\n")
         for number, handler in previous.items():
             signal.signal(number, handler)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from workbench.core.errors import ReleaseError, WorkbenchError
+from workbench.core.errors import ReleaseError, TakenBackError, WorkbenchError
 from workbench.core.params import read_params
 from workbench.execution.lock import hold
 from workbench.metering import facts
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from workbench.registry.contender import Contender
 
 LOCK_WAIT_S = 30.0
+TAKEN_BACK = "not taken back"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def release(paths: Paths, pipeline: str, *, override: str | None = None) -> Rele
 
     Idempotent by the bundle's digest. override: the reason for a release against failing gates.
     Raises ReleaseError when gates do not hold (recorded once for each pair of candidate and
-    champion), BundleError when the bundle was altered.
+    champion), TakenBackError when all that speaks against it is an earlier rollback, BundleError
+    when the bundle was altered.
     """
     if override is not None and not override.strip():
         raise ReleaseError("An override needs a reason.", fix='`--override "why"`')
@@ -247,7 +249,7 @@ def _taken_back(events: Sequence[Event], digest: str) -> list[Gate]:
     if taken is None:
         return []
     text = f"It was taken back on {taken.time[:10]}: {taken.reason}."
-    return [Gate("not taken back", None, None, None, None, "fail", text)]
+    return [Gate(TAKEN_BACK, None, None, None, None, "fail", text)]
 
 
 def _refuse(
@@ -277,10 +279,11 @@ def _refuse(
             user=facts.user(),
         )
         append(paths, pipeline, [refusal])
-    failing = [f"{gate.name}: {gate.sentence.rstrip('.')}" for gate in judged if not gate.holds]
-    raise ReleaseError(
-        f"Candidate {candidate.digest[:12]} of '{pipeline}' does not hold its gates. "
-        f"{'. '.join(failing)}.",
+    failing = [gate for gate in judged if not gate.holds]
+    said = ". ".join(f"{gate.name}: {gate.sentence.rstrip('.')}" for gate in failing)
+    only_taken_back = all(gate.name == TAKEN_BACK for gate in failing)
+    raise (TakenBackError if only_taken_back else ReleaseError)(
+        f"Candidate {candidate.digest[:12]} of '{pipeline}' does not hold its gates. {said}.",
         kept=f"release {now.release} as champion" if now else "the candidate; nothing is released",
         fix=f'make it better, or run `workbench release {pipeline} --override "reason"`',
     )

@@ -13,11 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from workbench.core.check import check
-from workbench.core.errors import (
-    PipelineError,
-    WorkbenchError,
-    did_you_mean,
-)
+from workbench.core.errors import PipelineError, TakenBackError, WorkbenchError, did_you_mean
 from workbench.core.params import Params, read_params
 from workbench.core.paths import Paths
 from workbench.execution.forkserver import ForkServer
@@ -145,6 +141,8 @@ def _release(paths: Paths, params: Params, pipelines: list[str], code: int, say:
             say(made.sentence, "bold green")
             for problem in made.problems:
                 say(str(problem), "yellow")
+        except TakenBackError as error:  # as a person decided: nothing here has failed
+            say(f"{pipeline} was not released: {error}", "yellow")
         except WorkbenchError as error:
             say(f"{pipeline} was not released: {error}", "bold red")
             code = code or 1
