@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from workbench.core.errors import DataError, did_you_mean
 from workbench.core.files import read_json, write_json
 from workbench.core.records import Role, Task
+from workbench.data.censoring import Censored
 from workbench.data.engine import write_parquet
 
+if TYPE_CHECKING:
+    import numpy as np
+
 SIDES = ("train", "valid", "test")
+WEIGHT = "label_weight"
+"""Column with how much a row counts, where rows do not all count the same."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,8 @@ class Spec:
 
     targets: label columns, the main one first; several only for regression and for task none.
     known_at: column with the time at which the label was known, when labels arrive late.
-    slices: columns by whose values the evaluation is broken down.
+    slices: columns by whose values the evaluation is broken down. censored: where outcomes may
+    not be known yet, what the split stage makes the rows' weights from.
     """
 
     key: tuple[str, ...]
@@ -35,6 +42,7 @@ class Spec:
     known_at: str | None = None
     origin: str = ""
     slices: tuple[str, ...] = ()
+    censored: Censored | None = None
 
     @property
     def target(self) -> str | None:
@@ -48,8 +56,9 @@ class Examples:
 
     key: column or columns that name a decision. time: when it was taken. group: what must not be
     torn apart by a split. target: the label, or several to learn at once; origin: who gave it;
-    confidence: column with a number in 0..1, all 1 when not given. roles: the features, and only
-    they reach the model.
+    confidence: column with a number in 0..1, all 1 when not given. weight: column with how much a
+    row counts (0 or more) in loss, baselines and metrics; or censored, where outcomes may not be
+    known yet and the weights follow from that. roles: the features, and only they reach the model.
     """
 
     table: Any
@@ -62,6 +71,8 @@ class Examples:
     known_at: str | None = None
     origin: str = ""
     confidence: str | None = None
+    weight: str | None = None
+    censored: Censored | None = None
     slices: Sequence[str] = field(default_factory=tuple)
 
     def spec(self) -> Spec:
@@ -69,13 +80,24 @@ class Examples:
         keys = (self.key,) if isinstance(self.key, str) else tuple(self.key)
         targets = (self.target,) if isinstance(self.target, str) else tuple(self.target or ())
         named = [*keys, *targets, *self.roles, *self.slices]
-        named += [c for c in (self.time, self.group, self.known_at) if c]
+        named += [c for c in (self.time, self.group, self.known_at, self.weight) if c]
+        named += self.censored.columns if self.censored else ()
         for column in named:
             if column not in self.table.columns:
                 raise DataError(
                     f"`label` names column '{column}', which its table does not have."
                     f"{did_you_mean(column, self.table.columns)}"
                 )
+        if self.weight and self.censored:
+            raise DataError(
+                "`weight` and `censored` of wb.Examples both say how much a row counts.",
+                fix="give one of them",
+            )
+        if self.censored and {self.censored.followed, self.censored.known} & set(self.roles):
+            raise DataError(
+                "How long a row was followed is also a feature: the model would see the future.",
+                fix="take the columns of wb.Censored out of the roles",
+            )
         for target in targets:
             if target in self.roles:
                 raise DataError(f"The target '{target}' is also a feature: the model would see it.")
@@ -96,6 +118,7 @@ class Examples:
             known_at=self.known_at,
             origin=self.origin,
             slices=tuple(self.slices),
+            censored=self.censored,
         )
 
     def write(self, folder: Path) -> Spec:
@@ -110,9 +133,11 @@ class Examples:
                 *(c for c in (spec.time, spec.group, *spec.targets, spec.known_at) if c),
                 *spec.roles,
                 *spec.slices,
+                *(spec.censored.columns if spec.censored else ()),
             ]
         )
-        table = self.table.select(*names, label_confidence=sure.cast("float32"))
+        more = {WEIGHT: self.table[self.weight].cast("float64")} if self.weight else {}
+        table = self.table.select(*names, label_confidence=sure.cast("float32"), **more)
         order = [c for c in (spec.time,) if c] + [k for k in spec.key if k != spec.time]
         write_parquet(table, folder / "examples.parquet", order)
         write_json(folder / "examples.json", spec)
@@ -125,6 +150,13 @@ def read_spec(folder: Path) -> Spec:
         return read_json(folder / "examples.json", Spec)
     except msgspec.ValidationError as error:
         raise DataError(f"{folder / 'examples.json'} is damaged: {error}.") from None
+
+
+def weights_of(rows: Any) -> np.ndarray | None:
+    """How much each row of a side (Arrow) counts, float64 [rows]; None where all count the same."""
+    if WEIGHT not in rows.column_names:
+        return None
+    return rows[WEIGHT].to_numpy(zero_copy_only=False)
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,53 @@ def calibration(points: Points) -> go.Figure:
     return figure
 
 
+def decision_curve(points: Points) -> go.Figure:
+    """Net benefit by threshold, from `plots/<pipeline>/evaluate/decision_curve.json`.
+
+    What lies below both acting on all and acting on none is worth nothing; acting on all falls
+    without end and is cut off.
+    """
+    figure = blank(
+        "Decision curve",
+        "score from which on one acts",
+        "net benefit (found ones a row)",
+        height=360,
+    )
+    looks = {
+        "model": {"color": BLUE, "width": 2.5},
+        "act on all": {"color": GREY, "dash": "dash"},
+        "act on none": {"color": GREY, "dash": "dot"},
+    }
+    for who in dict.fromkeys(p["who"] for p in points):
+        own = [p for p in points if p["who"] == who]
+        figure.add_scatter(
+            x=[p["x"] for p in own],
+            y=[p["y"] for p in own],
+            mode="lines",
+            name=who,
+            line=looks.get(who, {"width": 1.5}),
+        )
+    best = max((p["y"] for p in points), default=0)
+    figure.update_yaxes(range=[-0.15 * best, 1.1 * best])
+    return figure
+
+
+def by_time(points: Points, title: str, x: str, y: str) -> go.Figure:
+    """Shares that grow with time, a stepped line for each `who`."""
+    figure = blank(title, x, y)
+    for who in dict.fromkeys(p["who"] for p in points):
+        own = [p for p in points if p["who"] == who]
+        figure.add_scatter(
+            x=[p["x"] for p in own],
+            y=[p["y"] for p in own],
+            name=who,
+            mode="lines",
+            line={"shape": "hv", "width": 2},
+        )
+    figure.update_yaxes(rangemode="tozero", tickformat=".0%")
+    return figure
+
+
 def dropped(points: Points) -> go.Figure:
     """Rows that left, by rule, from `plots/<pipeline>/clean/dropped.json`."""
     ranked = sorted(points, key=lambda p: p["y"])
@@ -101,9 +148,9 @@ def compared(report: Mapping[str, Any]) -> go.Figure:
     rows = {"model": report["metrics"][main]} | {
         who: metrics[main] for who, metrics in report.get("baselines", {}).items()
     }
-    name = main.replace("_", " ")
+    name = _spelt(main)
     figure = blank(
-        f"{name.capitalize()} on the test side, 95 % interval",
+        f"{name[0].upper()}{name[1:]} on the test side, 95 % interval",
         name,
         "",
         height=110 + 40 * len(rows),
@@ -127,23 +174,34 @@ def compared(report: Mapping[str, Any]) -> go.Figure:
 
 
 def slices(report: Mapping[str, Any]) -> go.Figure:
-    """The main metric by slice, from `evaluate.json`; thin slices are pale."""
+    """The main metric by slice, from `evaluate.json`; thin slices are pale.
+
+    A slice that has `<metric>_lo` and `<metric>_hi` shows its interval.
+    """
     main = report["main"]
     rows = [(name, s) for name, s in report.get("slices", {}).items() if s.get(main) is not None]
     figure = blank(
         "Where it works, and where less",
-        main.replace("_", " "),
+        _spelt(main),
         "",
         height=90 + 28 * max(len(rows), 1),
     )
     most = max((s["rows"] for _, s in rows), default=1)
     figure.add_bar(
         x=[s[main] for _, s in rows],
-        y=[name.replace("=", ": ", 1) for name, _ in rows],
+        y=[_of(name) for name, _ in rows],
         orientation="h",
         marker={"color": BLUE, "opacity": [0.35 + 0.65 * (s["rows"] / most) for _, s in rows]},
         hovertext=[f"{s['rows']:,} rows" for _, s in rows],
     )
+    if any(f"{main}_lo" in s for _, s in rows):
+        figure.data[0].error_x = {
+            "type": "data",
+            "symmetric": False,
+            "array": [s.get(f"{main}_hi", s[main]) - s[main] for _, s in rows],
+            "arrayminus": [s[main] - s.get(f"{main}_lo", s[main]) for _, s in rows],
+            "color": GREY,
+        }
     if rows:
         figure.add_vline(
             report["metrics"][main]["value"],
@@ -152,6 +210,17 @@ def slices(report: Mapping[str, Any]) -> go.Figure:
         )
     figure.update_yaxes(autorange="reversed")
     return figure
+
+
+def _spelt(metric: str) -> str:
+    """A metric as people read it."""
+    return "area under the ROC curve" if metric == "auc" else metric.replace("_", " ")
+
+
+def _of(name: str) -> str:
+    """A slice `column=value` as people read it."""
+    column, _, value = name.partition("=")
+    return f"{column.replace('_', ' ')}: {value}"
 
 
 def _line(figure: Any, points: Points, name: str) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.data.examples import WEIGHT
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -89,7 +91,10 @@ def compare(candidate: Contender, champion: Contender, metric: str) -> Compariso
     label = answer
     if made_of.label:
         label = _labels(ours[made_of.label], candidate)[shared]
-    return _paired(candidate, metric, made_of.measure, label, answer, theirs, how)
+    count = np.ones(len(shared))
+    if made_of.label and WEIGHT in ours.column_names:
+        count = _numbers(ours[WEIGHT])[shared]
+    return _paired(candidate, metric, made_of.measure, label, answer, theirs, how, count)
 
 
 def _columns(names: list[str], metric: str, candidate: Contender) -> Columns | None:
@@ -119,18 +124,19 @@ def _paired(
     answer: NDArray[Any],
     other: NDArray[Any],
     how: str,
+    count: NDArray[Any],
 ) -> Comparison:
-    """Paired bootstrap: both models on the same resamples."""
+    """Paired bootstrap: both models on the same resamples; count: how much each row counts."""
     import numpy as np
 
     rows = len(label)
     ours, theirs = measure(label, answer), measure(label, other)
     rng = np.random.default_rng(SEED)
     sign = _sign(candidate, metric)
-    value, value_other = ours(np.ones(rows)), theirs(np.ones(rows))
+    value, value_other = ours(count), theirs(count)
     drawn = np.empty(DRAWS)
     for i in range(DRAWS):
-        weight = np.bincount(rng.integers(0, rows, rows), minlength=rows).astype(float)
+        weight = count * np.bincount(rng.integers(0, rows, rows), minlength=rows)
         drawn[i] = sign * (ours(weight) - theirs(weight))
     lo, hi = np.nanpercentile(drawn, [2.5, 97.5])
     gap = sign * (value - value_other)

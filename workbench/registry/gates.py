@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from workbench.core.params import Gates
     from workbench.registry.contender import Contender
 
+NO_CHAMPION = "there is no champion to compare with"
+THERE_WAS_NONE = "there was no champion to compare with when it was released"
+
 Verdict = Literal["pass", "warn", "first", "not comparable", "fail"]
 
 
@@ -61,7 +64,7 @@ def _quality(candidate: Contender, champion: Contender | str | None, gates: Gate
         return Gate("quality", None, bound, None, None, "fail", "The candidate has no main metric.")
     if champion is None:
         own = candidate.metric(metric)
-        text = f"{metric} {_short(own.get('value'))}; there is no champion to compare with."
+        text = f"{metric} {_short(own.get('value'))}; {NO_CHAMPION}."
         return Gate("quality", own.get("value"), None, own.get("lo"), own.get("hi"), "first", text)
     found = champion if isinstance(champion, str) else compare(candidate, champion, metric)
     if isinstance(found, str):

@@ -12,13 +12,14 @@ import pyarrow.parquet as pq
 from workbench.core.errors import PipelineError
 from workbench.core.files import read_json
 from workbench.core.params import Evaluate
-from workbench.data.examples import read_sides
+from workbench.data.examples import WEIGHT, read_sides, weights_of
 from workbench.data.fitted import Fitted, arrays, numbers
 from workbench.data.tables import read_tables
 from workbench.serving.session import Bundle
 from workbench.stages.frame import opened
-from workbench.training import evaluation
+from workbench.training import evaluation, pictures
 from workbench.training.baselines import baseline_answers
+from workbench.training.decisions import decision_curve
 from workbench.training.loss import output_names
 
 
@@ -32,7 +33,7 @@ def run(pipeline: str) -> None:
         sides = read_sides(stage.input("split"), stage.backend)
         test = pq.read_table(stage.input("split") / "test.parquet")
         report: dict[str, Any] = {"rows": test.num_rows, "metrics": {}, "slices": {}}
-        kept = {name: test[name] for name in sides.spec.key}
+        kept = {name: test[name] for name in (*sides.spec.key, WEIGHT) if name in test.column_names}
         if fitted.task in evaluation.METRICS and _answers_targets(bundle, fitted):
             train = pq.read_table(stage.input("split") / "train.parquet")
             given = bundle.predict(_raw(bundle, test))
@@ -94,11 +95,18 @@ def _standard(
     """
     prefix = f"{target}_" if len(fitted.targets) > 1 else ""
     label, train_label = _labels(test, fitted, target), _labels(train, fitted, target)
+    weight = weights_of(test)
     answers = {"model": answer} | baseline_answers(
-        train, test, train_label, fitted, rows=params.baseline_rows, seed=params.seed
+        train,
+        test,
+        train_label,
+        fitted,
+        rows=params.baseline_rows,
+        seed=params.seed,
+        weight=weights_of(train),
     )
     judged = evaluation.judge(
-        fitted.task, label, answers, bootstrap=params.bootstrap, seed=params.seed
+        fitted.task, label, answers, bootstrap=params.bootstrap, seed=params.seed, weight=weight
     )
     main = evaluation.MAIN[fitted.task]
     if target == fitted.target:
@@ -110,15 +118,22 @@ def _standard(
         baseline = report.setdefault("baselines", {}).setdefault(who, {})
         baseline |= {f"{prefix}{name}": entry for name, entry in entries.items()}
     if target == fitted.target:
-        report["slices"] |= evaluation.slices(test, slices, label, answer, fitted.task)
+        report["slices"] |= evaluation.slices(
+            test, slices, label, answer, fitted.task, weight=weight
+        )
     if fitted.task == "binary":
         threshold = bundle.signature.threshold
         assert threshold is not None  # training chose one for a binary task
-        points, error = evaluation.calibration(label, answer)
-        report["operating_point"] = evaluation.at_threshold(label, answer, threshold)
+        points, error = evaluation.calibration(label, answer, weight=weight)
+        report["operating_point"] = evaluation.at_threshold(label, answer, threshold, weight)
         report["calibration_error"] = error
         plots["calibration"] = points
-        plots |= evaluation.curves(label, answer)
+        plots["decision_curve"] = decision_curve(label, answers, weight=weight)
+        plots |= evaluation.curves(label, answer, weight=weight)
+    elif fitted.task == "multiclass":
+        plots["confusion"] = pictures.confusion(label, answer, fitted.classes)
+    elif target == fitted.target:
+        plots["answers"] = pictures.answers(label, answer)
     named = {"label": test[target]} | {
         who: pa.array(a if a.ndim == 1 else list(a)) for who, a in answers.items()
     }

@@ -24,6 +24,9 @@ def run(pipeline: str) -> None:
         if not rows:
             raise DataError(f"`label` of {pipeline} left no example.", fix="look at its filters")
         stage.report = {"rows": rows, "features": len(spec.roles), "origin": spec.origin}
-        if spec.target and spec.task == "binary":
+        if spec.censored:
+            known = int(table[spec.censored.known].cast("int64").sum().execute())
+            stage.report["known_fraction"] = known / rows
+        elif spec.target and spec.task == "binary":
             positive = int(table[spec.target].cast("int64").sum().execute())
             stage.report["positive_fraction"] = positive / rows

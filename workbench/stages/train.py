@@ -9,11 +9,11 @@ from safetensors.torch import save_file
 from workbench.core.files import digest_values, write_json
 from workbench.core.params import Train
 from workbench.core.progress import progress
-from workbench.data.examples import read_spec
+from workbench.data.examples import read_spec, weights_of
 from workbench.data.fitted import fit
 from workbench.data.tables import read_tables
 from workbench.stages.frame import leads, opened
-from workbench.training.batches import Batches, targets, tensors
+from workbench.training.batches import Batches, row_weights, targets, tensors
 from workbench.training.checkpoint import discard
 from workbench.training.devices import placed
 from workbench.training.loop import outputs, rows_at_once, train
@@ -30,6 +30,8 @@ def run(pipeline: str) -> None:
         rows = {side: pq.read_table(folder / f"{side}.parquet") for side in ("train", "valid")}
         fitted = fit(rows["train"], spec)
         start = stage.function("start")
+        counts = weights_of(rows["train"])
+        mean = 1.0 if counts is None else float(counts.mean())
         needs_data = start or "text" in spec.roles.values()
         data = read_tables(stage.input("clean"), stage.backend) if needs_data else None
         loss = stage.function("loss") or default_loss(fitted, settings.balance)
@@ -39,7 +41,11 @@ def run(pipeline: str) -> None:
             if start:
                 start(model, data, settings)
             sides = {
-                side: Batches.of(tensors(table, fitted, data), targets(table, fitted), place.device)
+                side: Batches.of(
+                    tensors(table, fitted, data) | row_weights(table, mean),
+                    targets(table, fitted),
+                    place.device,
+                )
                 for side, table in rows.items()
             }
             key = digest_values(stage.run.key, place.world)
@@ -69,7 +75,11 @@ def run(pipeline: str) -> None:
                 shift = torch.log(torch.tensor(positive_weight(fitted, settings.balance)))
                 target = sides["valid"].target
                 assert target is not None  # a binary task has a target
-                threshold = best_threshold(target.cpu().numpy(), torch.sigmoid(raw - shift).numpy())
+                threshold = best_threshold(
+                    target.cpu().numpy(),
+                    torch.sigmoid(raw - shift).numpy(),
+                    weights_of(rows["valid"]),
+                )
         best = min(history, key=lambda entry: entry["valid_loss"])
         weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
         save_file(weights, stage.out / "model.safetensors")

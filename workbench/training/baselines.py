@@ -17,23 +17,31 @@ _FEW_WORDS = 40
 
 
 def baseline_answers(
-    train: Any, test: Any, label: NDArray[Any], fitted: Fitted, *, rows: int, seed: int
+    train: Any,
+    test: Any,
+    label: NDArray[Any],
+    fitted: Fitted,
+    *,
+    rows: int,
+    seed: int,
+    weight: NDArray[Any] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Fit both baselines on `train` and answer `test` (Arrow tables, the sides of the split).
 
     linear: logistic (or ridge) regression on scaled numbers and one-hot words; boosting:
-    histogram gradient boosting. label: of the training rows. rows: at most so many, the last
-    ones. Where no column is a number, word or time, there is one baseline: constant, the mean
-    of the label or the frequency of each class. Returns [test rows] or [test rows, classes] by
-    name.
+    histogram gradient boosting. label, weight: of the training rows, and how much each counts.
+    rows: at most so many, the last ones. Where no column is a number, word or time, there is one
+    baseline: constant, the mean of the label or the frequency of each class. Returns [test rows]
+    or [test rows, classes] by name.
     """
     if not any(f.role in PLAIN for f in fitted.columns.values()):
-        return {"constant": _constant(label, test.num_rows, fitted)}
+        return {"constant": _constant(label, test.num_rows, fitted, weight)}
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if train.num_rows > rows:
         train, label = train.slice(train.num_rows - rows), label[-rows:]
+        weight = None if weight is None else weight[-rows:]
     flat_train, flat_test = _linear(train, fitted), _linear(test, fitted)
     tree_train, tree_test = _tree(train, fitted), _tree(test, fitted)
     from threadpoolctl import threadpool_limits
@@ -42,25 +50,29 @@ def baseline_answers(
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # convergence of a baseline is its own affair
         if fitted.task == "regression":
-            linear = Ridge().fit(flat_train, label).predict(flat_test)
+            linear = Ridge().fit(flat_train, label, weight).predict(flat_test)
             boosting = HistGradientBoostingRegressor(random_state=seed)
             return {
                 "linear": linear,
-                "boosting": boosting.fit(tree_train, label).predict(tree_test),
+                "boosting": boosting.fit(tree_train, label, weight).predict(tree_test),
             }
-        linear = LogisticRegression(max_iter=300).fit(flat_train, label).predict_proba(flat_test)
+        linear = LogisticRegression(max_iter=300).fit(flat_train, label, weight)
+        linear = linear.predict_proba(flat_test)
         boosting = HistGradientBoostingClassifier(random_state=seed)
-        trees = boosting.fit(tree_train, label).predict_proba(tree_test)
+        trees = boosting.fit(tree_train, label, weight).predict_proba(tree_test)
     if fitted.task == "binary":
         return {"linear": linear[:, 1], "boosting": trees[:, 1]}
     return {"linear": linear, "boosting": trees}
 
 
-def _constant(label: NDArray[Any], rows: int, fitted: Fitted) -> NDArray[np.float64]:
+def _constant(
+    label: NDArray[Any], rows: int, fitted: Fitted, weight: NDArray[Any] | None
+) -> NDArray[np.float64]:
     if fitted.task == "multiclass":
-        share = np.bincount(label, minlength=len(fitted.classes)) / len(label)
+        counts = np.bincount(label, weight, minlength=len(fitted.classes))
+        share = counts / counts.sum()
         return np.tile(share, (rows, 1))
-    return np.full(rows, float(np.mean(label)))
+    return np.full(rows, float(np.average(label, weights=weight)))
 
 
 def _tree(rows: Any, fitted: Fitted) -> Matrix:

@@ -129,33 +129,44 @@ MAIN = {"binary": "average_precision", "multiclass": "log_loss", "regression": "
 HIGHER_IS_BETTER = {"auc": True, "average_precision": True, "accuracy": True}
 
 
-def at_threshold(label: Array, score: Array, threshold: float) -> dict[str, float]:
+def at_threshold(
+    label: Array, score: Array, threshold: float, weight: Array | None = None
+) -> dict[str, float]:
     """Precision, recall, F1 and share of alarms at the operating point."""
-    said, true = score >= threshold, label > 0.5
-    hits = float((said & true).sum())
-    precision = hits / said.sum() if said.sum() else 0.0
-    recall = hits / true.sum() if true.sum() else 0.0
+    count = _counted(label, weight)
+    alarm = count * (score >= threshold)
+    hits, alarms = float(alarm @ label), float(alarm.sum())
+    true = float(count @ label)
+    precision = hits / alarms if alarms else 0.0
+    recall = hits / true if true else 0.0
     return {
         "threshold": threshold,
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(2 * precision * recall / (precision + recall)) if hits else 0.0,
-        "alarm_fraction": float(said.mean()),
+        "alarm_fraction": alarms / float(count.sum()),
     }
 
 
 def judge(
-    task: str, label: Array, answers: Mapping[str, Array], *, bootstrap: int, seed: int
+    task: str,
+    label: Array,
+    answers: Mapping[str, Array],
+    *,
+    bootstrap: int,
+    seed: int,
+    weight: Array | None = None,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Metrics of each answerer with 95 % intervals, and each one's difference from `model`.
 
-    Resamples are shared by all answerers, so differences are paired: their intervals leave out
-    what all have in common. Returns {answerer: {metric: {value, lo, hi[, minus_model, ...]}}}.
+    weight: how much each row counts. Resamples are shared by all answerers, so differences are
+    paired: their intervals leave out what all have in common. Returns
+    {answerer: {metric: {value, lo, hi[, minus_model, ...]}}}.
     """
     rng = np.random.default_rng(seed)
-    ones = np.ones(len(label))
+    count = _counted(label, weight)
     draws = [
-        np.bincount(rng.integers(0, len(label), len(label)), minlength=len(label)).astype(float)
+        count * np.bincount(rng.integers(0, len(label), len(label)), minlength=len(label))
         for _ in range(bootstrap)
     ]
     found: dict[str, dict[str, dict[str, float]]] = {}
@@ -166,7 +177,7 @@ def judge(
             measure = metric(label, answer)
             drawn = np.array([measure(weight) for weight in draws])
             samples[who, name] = drawn
-            found[who][name] = {"value": measure(ones), **_interval(drawn)}
+            found[who][name] = {"value": measure(count), **_interval(drawn)}
     for who in answers:
         if who == "model" or "model" not in answers:
             continue
@@ -212,28 +223,35 @@ def _interval(drawn: Array) -> dict[str, float]:
     return {"lo": float(lo), "hi": float(hi)}
 
 
-def calibration(label: Array, score: Array, bins: int = 10) -> tuple[list[dict[str, float]], float]:
+def calibration(
+    label: Array, score: Array, bins: int = 10, weight: Array | None = None
+) -> tuple[list[dict[str, float]], float]:
     """Mean score and observed rate in bins of equal size, and the expected calibration error."""
     order = np.argsort(score, kind="stable")
+    count = _counted(label, weight)
     points, error = [], 0.0
     for part in np.array_split(order, bins):
-        if len(part):
-            said, seen = float(score[part].mean()), float(label[part].mean())
+        own = count[part]
+        if own.sum() > 0:
+            said, seen = (float(np.average(v[part], weights=own)) for v in (score, label))
             points.append({"x": said, "y": seen, "rows": float(len(part))})
-            error += abs(said - seen) * len(part) / len(label)
+            error += abs(said - seen) * float(own.sum() / count.sum())
     return points, error
 
 
-def curves(label: Array, score: Array, points: int = 200) -> dict[str, list[dict[str, float]]]:
+def curves(
+    label: Array, score: Array, points: int = 200, weight: Array | None = None
+) -> dict[str, list[dict[str, float]]]:
     """ROC and precision-recall curves, thinned to about `points` for drawing."""
-    yes, no = _by_score(label, score)(np.ones(len(label)))
+    yes, no = _by_score(label, score)(_counted(label, weight))
     hits, false = np.cumsum(yes[::-1]), np.cumsum(no[::-1])
-    recall, fall_out = hits / max(hits[-1], 1), false / max(false[-1], 1)
+    recall, fall_out = hits / (hits[-1] or 1), false / (false[-1] or 1)
     # Even steps along both curves: even steps through the rows would skip where they bend.
     steps = np.linspace(0, 1, points // 2)
     along = np.concatenate([np.searchsorted(recall, steps), np.searchsorted(fall_out, steps)])
     keep = np.unique(np.clip(along, 0, len(hits) - 1))
-    precision = hits / np.maximum(hits + false, 1)
+    alarms = hits + false
+    precision = np.divide(hits, alarms, out=np.zeros(len(hits)), where=alarms > 0)
     return {
         "roc": [{"x": 0.0, "y": 0.0}]
         + [{"x": float(fall_out[i]), "y": float(recall[i])} for i in keep],
@@ -241,13 +259,25 @@ def curves(label: Array, score: Array, points: int = 200) -> dict[str, list[dict
     }
 
 
+def _counted(label: Array, weight: Array | None) -> Array:
+    """How much each row counts: one, where nothing else is said."""
+    return np.ones(len(label)) if weight is None else weight
+
+
 def slices(
-    table: Any, columns: tuple[str, ...], label: Array, answer: Array, task: str, most: int = 12
+    table: Any,
+    columns: tuple[str, ...],
+    label: Array,
+    answer: Array,
+    task: str,
+    most: int = 12,
+    weight: Array | None = None,
 ) -> dict[str, dict[str, Any]]:
     """The main metric by value of each column (the `most` frequent values)."""
     import pyarrow.compute as pc
 
     name = MAIN[task]
+    count = _counted(label, weight)
     found: dict[str, dict[str, Any]] = {}
     for column in columns:
         values = pc.cast(table[column], "string").fill_null("(missing)")
@@ -256,10 +286,13 @@ def slices(
         plain = values.to_numpy(zero_copy_only=False)
         for entry in frequent:
             at = plain == entry["values"]
-            value = METRICS[task][name](label[at], answer[at])(np.ones(int(at.sum())))
+            own = count[at]
+            if not own.sum() > 0:
+                continue  # of nobody in it is the outcome known
+            value = METRICS[task][name](label[at], answer[at])(own)
             found[f"{column}={entry['values']}"] = {
                 "rows": int(at.sum()),
-                "label_mean": float(label[at].mean()),
+                "label_mean": float(np.average(label[at], weights=own)),
                 name: None if np.isnan(value) else value,
             }
     return found

@@ -1,0 +1,36 @@
+"""Figures say what the points say."""
+
+from __future__ import annotations
+
+from workbench.figures import quality
+
+POINTS = [
+    {"x": x, "y": y, "who": who}
+    for who, ys in {"model": (0.05, 0.02), "act on all": (0.05, -3.0)}.items()
+    for x, y in zip((0.1, 0.2), ys, strict=True)
+]
+
+
+def test_a_decision_curve_has_a_line_for_each_way_and_cuts_off_what_falls_without_end() -> None:
+    figure = quality.decision_curve(POINTS)
+    assert [line.name for line in figure.data] == ["model", "act on all"]
+    assert list(figure.data[1].y) == [0.05, -3.0]
+    low, high = figure.layout.yaxis.range
+    assert -0.05 < low < 0 < 0.05 < high
+
+
+def test_shares_by_time_are_steps_from_nothing_on() -> None:
+    figure = quality.by_time(POINTS[:2], "What happened", "years", "share")
+    assert figure.data[0].line.shape == "hv"
+    assert figure.layout.yaxis.rangemode == "tozero"
+
+
+def test_slices_show_their_interval_where_they_have_one() -> None:
+    entry = {"rows": 10, "auc": 0.7}
+    report = {"main": "auc", "metrics": {"auc": {"value": 0.75}}}
+    plain = quality.slices(report | {"slices": {"age_band=18 to 39": entry}})
+    assert plain.data[0].error_x.array is None
+    assert list(plain.data[0].y) == ["age band: 18 to 39"]
+    known = entry | {"auc_lo": 0.6, "auc_hi": 0.9}
+    bars = quality.slices(report | {"slices": {"a=b": known}}).data[0].error_x
+    assert (round(bars.array[0], 6), round(bars.arrayminus[0], 6)) == (0.2, 0.1)
