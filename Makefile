@@ -15,11 +15,13 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 .venv/run: requirements.txt constraints.txt pyproject.toml | $(BIN)/python
+	@echo "installing packages: about 4 minutes, 2.1 GB"
 	$(PIP) install -q -c constraints.txt -r requirements.txt
 	$(PIP) install -q --no-deps -e .
 	@touch $@
 
 .venv/dev: requirements-dev.txt requirements-nodeps.txt .venv/run
+	@echo "installing tests, notebooks and dashboards: about 2 minutes, 1 GB more"
 	$(PIP) install -q -c constraints.txt -r requirements-dev.txt
 	$(PIP) install -q --no-deps -r requirements-nodeps.txt
 	@touch $@

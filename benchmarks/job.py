@@ -18,7 +18,7 @@ def main() -> None:
     took, digests, own = {}, {}, {}
     for kind, options in (("forked", []), ("cold", ["--cold"])):
         checkout = clone(folder / kind)
-        command = [sys.executable, "-m", "workbench.cli.main", "repro", *options]
+        command = [sys.executable, "-m", "workbench.cli.main", "repro", "fraud", *options]
         took[kind] = once(command, cwd=checkout, env=environment(checkout))
         digests[kind] = digest_folder(checkout / "data")
         records = (

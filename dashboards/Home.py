@@ -1,5 +1,7 @@
 """What is deployed, how good it is, what it last cost, and what is stale: one page for a lead."""
 
+import re
+
 import pandas as pd
 import streamlit as st
 
@@ -25,7 +27,7 @@ def main() -> None:
                 st.subheader(name)
                 show(Pipeline(name, paths))
     except WorkbenchError as error:
-        st.error(error.problem)
+        st.error(plain(error.problem))
         if error.fix:
             st.info(f"Next: {error.fix}")
 
@@ -40,7 +42,9 @@ def show(pipeline: Pipeline) -> None:
     total = spent(usage)
     if total:
         columns[2].metric(
-            "All stages took", f"{total.duration_s:.0f} s", help="The last run of each, added up"
+            "Last run of each stage",
+            f"{total.duration_s:.0f} s",
+            help="Added up; they need not be of one run",
         )
         show_energy(columns[3], total)
     show_state(pipeline)
@@ -97,7 +101,12 @@ def show_state(pipeline: Pipeline) -> None:
     else:
         st.warning(f"{next_run(steps)} Next: `workbench repro {pipeline.name}`")
     if reasons := pipeline.refusal():
-        st.warning(f"The newest candidate was refused. {' '.join(reasons)}")
+        st.warning(f"The newest candidate was refused. {plain(' '.join(reasons))}")
+
+
+def plain(text: str) -> str:
+    """Text from files and data as it is: signs that mean something in Markdown are escaped."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-!|~<>$:&@]|(?<=www)\.)", r"\\\1", text)
 
 
 def usage_table(usage: list[dict]) -> pd.DataFrame:

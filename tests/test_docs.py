@@ -83,7 +83,7 @@ def _page(site: Path, name: str) -> str:
 
 
 def test_every_command_and_option_is_in_the_reference(site: Path) -> None:
-    sections = re.split(r'<h2 id="workbench-?(\w*)"', _page(site, "reference/commands"))
+    sections = re.split(r'<h2 id="workbench-?([\w-]*)"', _page(site, "reference/commands"))
     told = dict(zip(sections[1::2], sections[2::2], strict=True))
     assert set(told) == {"", *GROUP.commands}
     for name, command in {"": GROUP, **GROUP.commands}.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.checkout import Checkout
@@ -41,7 +43,10 @@ def once(data, params):
         (
             "orders: 2000",
             "ordres: 2000",
-            ("Nothing reads 'small.collect.ordres'", "Did you mean 'orders'?"),
+            (
+                "small.py:37 params: reads `orders`, params.yaml sets `ordres`",
+                "Next: make them the same",
+            ),
         ),
         (
             "epochs: 3",
@@ -80,7 +85,8 @@ def test_a_mistake_in_params_is_one_sentence_and_nothing_runs(
     with pytest.raises(WorkbenchError) as status:
         plan(small.paths)  # what `workbench status` shows
     said = small.workbench("repro").failed(*words)
-    assert status.value.problem in said.sentence
+    # Where a line of the notebook is wrong, a problem of it begins with its place.
+    assert re.sub(r"^small\.py:\d+ ", "", status.value.problem) in said.sentence
     assert small.outputs() == before
     assert len(small.records("collect")) == 1
 
@@ -106,7 +112,30 @@ def test_dvc_repro_tells_the_same_sentence_about_params(
     [
         (LABEL, CELL, ("demoted", "`label`", "marimo may have made it a cell again")),
         ('"label", "model"', '"model"', ("undeclared", "`label` is not listed in STAGES")),
-        (LABEL, LABEL.replace("label", "lable"), ("demoted", "Did you mean 'lable'?")),
+        (
+            LABEL,
+            LABEL.replace("label", "lable"),
+            ("demoted", "Did you mean 'lable'? If not, marimo may have made it a cell again"),
+        ),
+        (
+            "params.max_amount",
+            "params.max_amonut",
+            ("small.py:66 params: reads `max_amonut`", "params.yaml sets `max_amount`"),
+        ),
+        (
+            "t.amount > params.max_amount",
+            "t.amount > limit",
+            ("small.py:66 undefined: `limit` in `clean` is defined nowhere", "Next: correct it"),
+        ),
+        (
+            "params.width",
+            "params.wide_as_a_house",
+            (
+                "small.py:94 params: reads 'wide_as_a_house' but params.yaml sets no",
+                "params.yaml:24 params: Nothing reads 'small.train.width' of params.yaml",
+                "2 problems",
+            ),
+        ),
         ("COLOURS[c]", "COLORS[c]", ("undefined", "`COLORS`", "Did you mean 'COLOURS'?")),
         (
             "import workbench as wb",
@@ -137,7 +166,7 @@ def test_a_pipeline_that_does_not_keep_the_contract_is_not_begun(small: Checkout
 
 def test_status_tells_a_mistake_as_repro_does(small: Checkout) -> None:
     small.edit("params.yaml", "orders: 2000", "ordres: 2000")
-    small.workbench("status").failed("Nothing reads 'small.collect.ordres'", "Next: correct")
+    small.workbench("status").failed("params.yaml sets `ordres`", "Next: make them the same")
 
 
 def test_refresh_moves_the_day_and_changes_nothing_else(small: Checkout) -> None:

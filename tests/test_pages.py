@@ -18,8 +18,10 @@ import yaml
 from tests import browser
 from tests.checkout import REPOSITORY, Checkout, copied, new_checkout, once
 from tests.servers import free_port
+from workbench.notebook.pipeline import Pipeline
 from workbench.registry.gates import Gate
 from workbench.registry.log import Event, append
+from workbench.tracking.evidence import read_candidate
 
 HOME = REPOSITORY / "dashboards" / "Home.py"
 NOTEBOOK = "pipelines/fraud.py"
@@ -114,6 +116,23 @@ def test_the_dashboard_warns_of_what_is_stale_and_of_a_refused_candidate(
     assert "It has 9 MB." in refused
 
 
+def test_the_dashboard_shows_a_reason_as_text_and_not_as_markdown(
+    home: Any, small: Checkout
+) -> None:
+    hostile = "![x](https://evil.example) :red[*now*] $x$ `a` www.evil.example <b>"
+    gate = Gate("size", 9.0, 5.0, None, None, "fail", hostile)
+    candidate = read_candidate(small.paths, "small")
+    champion = Pipeline("small", small.paths).champion
+    assert candidate
+    assert champion
+    against = champion["digest"]
+    refusal = Event("refused", "small", candidate["bundle"], gates=(gate,), champion=against)
+    append(small.paths, "small", [refusal])
+    (refused,) = (box.value for box in home.run().warning)
+    assert r"\!\[x\]\(https\://evil.example\) \:red\[\*now\*\] \$x\$ \`a\`" in refused
+    assert r"www\.evil.example \<b\>" in refused
+
+
 def test_the_dashboard_tells_broken_params_in_a_sentence(home: Any, small: Checkout) -> None:
     small.edit("params.yaml", "  clean:", "  claen:")
     page = home.run()
@@ -206,5 +225,5 @@ def test_a_press_on_a_button_runs_what_is_stale_and_the_page_follows(
             page.get_by_role("button", name="run what is stale").click()
             page.get_by_text("Everything is up to date.").wait_for(timeout=120_000)
             page.get_by_text("what was done").click()
-            page.get_by_text("evaluate@fraud  ").wait_for()
+            page.get_by_text("evaluate@fraud  ").last.wait_for()
         assert checkout.workbench("status", "fraud").ok().count("up to date") == 8

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Bundle": "workbench.serving.session",
+    "Censored": "workbench.data.censoring",
     "Column": "workbench.core.records",
     "Columns": "workbench.training.columns",
     "Examples": "workbench.data.examples",
@@ -17,11 +18,21 @@ _HOMES = {
     "MLP": "workbench.training.columns",
     "Report": "workbench.training.evaluation",
     "Served": "workbench.training.served",
+    "TOKENIZER": "workbench.data.tokens",
     "Tables": "workbench.data.tables",
+    "Tabular": "workbench.training.tabular",
+    "byte_tokenizer": "workbench.data.tokens",
     "calendar": "workbench.training.columns",
     "tokens": "workbench.training.batches",
     "columns_of": "workbench.training.served",
+    "date": "workbench.data.kinds",
+    "number": "workbench.data.kinds",
+    "parsed": "workbench.data.kinds",
     "pipeline": "workbench.notebook.pipeline",
+    "read": "workbench.data.sources",
+    "roles": "workbench.data.kinds",
+    "text": "workbench.data.kinds",
+    "word": "workbench.data.kinds",
 }
 
 

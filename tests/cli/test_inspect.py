@@ -67,3 +67,15 @@ def test_doctor_finds_a_port_in_use(desk: Checkout) -> None:
         finding = found(desk, 0)[f"port {PORTS['notebooks']} (notebooks)"]
     assert finding["state"] == "note"
     assert "--notebooks-port" in finding["fix"]
+
+
+def test_doctor_shows_no_password(desk: Checkout) -> None:
+    there = {
+        "MLFLOW_TRACKING_URI": "https://:ge#he/im@mlflow.example",
+        "WORKBENCH_LEDGER_URL": "postgresql://lea@db.example/ledger?password=geheim",
+    }
+    told = desk.workbench("doctor", "--json", **there)
+    assert "heim" not in told.text
+    findings = {f["what"]: f["found"] for f in json.loads(told.text)}
+    assert findings["tracking (MLflow)"] == "https://***@mlflow.example"
+    assert findings["ledger"] == "postgresql://***@db.example/ledger?password=***"

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import stat
 import sys
+from pathlib import Path
+
+import pytest
+import yaml
 
 from tests.checkout import Checkout
+from workbench.cli import main
 
 HEAVY = ("torch", "pandas", "ibis", "duckdb", "pydantic", "mlflow", "onnxruntime", "numpy")
 COMMANDS = "check status repro refresh release rollback sync serve predict explain up runs doctor"
@@ -46,3 +52,23 @@ def test_outside_of_a_checkout_it_says_so(desk: Checkout) -> None:
     code = "import os; os.chdir('/'); from workbench.cli.main import main; main()"
     told = desk.run(sys.executable, "-c", code, "status", PYTHONPATH=str(desk.root))
     told.failed("No params.yaml at or above /")
+
+
+def test_a_file_nested_without_end_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def deep() -> None:
+        yaml.safe_load("[" * 5_000)
+
+    monkeypatch.setattr(main, "app", deep)
+    monkeypatch.delenv("WORKBENCH_DEBUG", raising=False)
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    assert end.value.code == 1
+    assert "A file is nested too deeply to be read." in capsys.readouterr().err
+
+
+def test_any_command_makes_the_state_of_a_checkout_for_its_owner_alone(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("version: 1\npipelines: []\nsite: {}\n")
+    Checkout(tmp_path).workbench("runs").ok()
+    assert stat.S_IMODE((tmp_path / ".workbench").stat().st_mode) == 0o700

@@ -46,7 +46,8 @@ def test_predict_says_what_is_wrong_with_a_row(
 
 
 def test_predict_for_an_unknown_pipeline_suggests_the_known_one(desk: Checkout) -> None:
-    desk.workbench("predict", "smal").failed("Did you mean 'small'?", "workbench repro")
+    told = desk.workbench("predict", "smal").failed("Did you mean 'small'?")
+    assert "repro smal" not in told.sentence
 
 
 def test_explain_walks_an_answer_back_and_computes_it_again(desk: Checkout) -> None:
@@ -55,7 +56,11 @@ def test_explain_walks_an_answer_back_and_computes_it_again(desk: Checkout) -> N
     assert json.loads(told.text)["replay"]["verdict"] == "equal"
     shown = desk.workbench("explain", answer["id"], "--replay").ok().text
     assert "replay: equal" in shown
-    assert answer["digest"][:12] in shown
+    assert f"{answer['digest'][:12]}… (verified)" in shown
+    assert answer["digest"] not in shown
+    assert answer["digest"] in told.text
+    assert " mWh (" in shown
+    assert "kWh" not in shown
 
 
 def test_serve_takes_a_free_port_answers_and_ends_with_ctrl_c(desk: Checkout) -> None:
@@ -64,8 +69,10 @@ def test_serve_takes_a_free_port_answers_and_ends_with_ctrl_c(desk: Checkout) ->
     first = server.stdout.readline()
     assert first.startswith("serving small at http://127.0.0.1:")
     with httpx.Client(base_url=first.split()[-1], trust_env=False) as client:
-        desk.until(lambda: client.get("/v2/health/ready").status_code == 200)
+        assert client.get("/v2/health/ready").status_code == 200  # said when it is so
+        home = client.get("/")
         answer = client.post("/predict/small", json=ROW)
+    assert "POST /predict/small" in home.json()["addresses"]
     assert answer.status_code == 200, answer.text
     server.send_signal(signal.SIGINT)
     told = ended(server).ok()
@@ -84,3 +91,20 @@ def test_serve_says_that_its_port_is_taken(desk: Checkout) -> None:
         desk.until(lambda: client.get("/v2/health/ready").status_code == 200)
     server.send_signal(signal.SIGTERM)
     ended(server).ok()
+
+
+def test_serve_refuses_a_port_that_is_none(desk: Checkout) -> None:
+    told = desk.workbench("serve", "--port", "99999")
+    assert told.code == 2
+    assert "65535" in told.text
+    assert "Traceback" not in told.text
+
+
+def test_explain_shows_what_a_client_sent_in_quotes_and_without_escapes(desk: Checkout) -> None:
+    row = json.dumps(ROW | {"colour": "\x1b]0;owned\x07\x9b2J\nbundle  forged"})
+    answer = json.loads(desk.workbench("predict", "small", "--row", row, "--json").ok().text)
+    shown = desk.workbench("explain", answer["id"]).ok().text
+    assert "\x1b" not in shown
+    assert "\x9b" not in shown
+    assert "colour='\\x1b]0;owned" in shown
+    assert "\nbundle  forged" not in shown

@@ -28,7 +28,7 @@ def test_check_finds_nothing_and_then_names_what_a_person_broke(desk: Checkout) 
         told = desk.workbench("check", "--json")
         assert told.code == 1
         assert any("clean" in problem["message"] for problem in json.loads(told.text))
-        desk.workbench("check").failed("clean", "problems")
+        desk.workbench("check").failed("clean", "1 problem")
     finally:
         notebook.write_text(text)
 
@@ -36,6 +36,8 @@ def test_check_finds_nothing_and_then_names_what_a_person_broke(desk: Checkout) 
 def test_status_says_what_runs_next_and_why(desk: Checkout, params: str) -> None:
     steps = json.loads(desk.workbench("status", "small", "--json").ok().text)
     assert {s["name"]: s["action"] for s in steps} == {f"{s}@small": "up to date" for s in STAGES}
+    idle = desk.workbench("status", "--why").ok().text
+    assert idle.splitlines()[-1] == "nothing to do"
     desk.set("small.train.epochs", 4)
     desk.set("small.serve.gates.worse_by", 0.5)
     told = desk.workbench("status").ok().text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -61,3 +62,41 @@ def test_what_is_no_image_of_that_size_is_refused_in_a_sentence(images: list, sa
 def test_a_known_shape_is_demanded_of_the_first_image_too() -> None:
     with pytest.raises(DataError, match="Image 0"):
         pixels([PICTURE], (9, 9, 3))
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "TIFF", "PPM"])
+def test_formats_that_are_not_promised_are_not_opened(kind: str) -> None:
+    with pytest.raises(DataError, match="no PNG or JPEG"):
+        pixels([file_of(PICTURE, kind)])
+
+
+def test_a_file_is_measured_before_it_is_decoded() -> None:
+    """The files are cut off behind their size: who decoded them would complain of that."""
+    large = file_of(np.zeros((5000, 5000), np.uint8))[:60]
+    with pytest.raises(DataError, match=r"Image 0 has the shape \[5000, 5000, 1\], not \[5, 7, 3"):
+        pixels([large], (5, 7, 3))
+    with pytest.raises(DataError, match=r"Image 1 has the shape \[5000, 5000, 1\], not \[5, 7, 3"):
+        pixels([PICTURE, large])
+
+
+@pytest.mark.parametrize("side", [8500, 13_000, 20_000])
+def test_a_small_file_that_unfolds_to_gigabytes_is_refused(side: int) -> None:
+    large = _png_head(side)
+    with pytest.raises(DataError, match="too large"):
+        pixels([large])
+    with pytest.raises(DataError, match="too large"):
+        pixels([large], (-1, -1, 1))
+
+
+def test_a_side_that_may_vary_is_taken_as_it_comes() -> None:
+    assert pixels([PICTURE], (-1, 7, 3)).shape == (1, 5, 7, 3)
+    with pytest.raises(DataError, match="Image 0"):
+        pixels([PICTURE], (-1, 8, 3))
+
+
+def _png_head(side: int) -> bytes:
+    """The beginning of a grey PNG of `side` x `side` pixels."""
+    file = bytearray(file_of(np.zeros((2, 2), np.uint8)))
+    file[16:24] = side.to_bytes(4, "big") * 2
+    file[29:33] = zlib.crc32(file[12:29]).to_bytes(4, "big")
+    return bytes(file)

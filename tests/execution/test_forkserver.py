@@ -176,6 +176,7 @@ def test_a_stage_with_another_environment_starts_cold_and_says_why(checkout):
         out, err = checkout.forked(OMP_NUM_THREADS="1").communicate()
     assert out == ""
     assert "started cold: OMP_NUM_THREADS differs" in err
+    assert "The result is the same, only slower." in err
 
 
 @pytest.mark.parametrize("option", ["-O", "-Wignore", "-Xdev"])
@@ -192,6 +193,18 @@ def test_variables_of_dvc_and_of_the_shell_do_not_matter_and_arrive(checkout):
     with ForkServer(("json",)).start():
         out, _ = checkout.forked(DVC_STAGE="train@fraud", SHLVL="9").communicate()
     assert out == "train@fraud 9\n"
+
+
+@pytest.mark.parametrize("name", ["PS1", "PS2", "PROMPT", "PROMPT_COMMAND", "RPS1"])
+def test_a_prompt_that_activate_exports_and_the_shell_takes_away_does_not_matter(
+    checkout, monkeypatch, name
+):
+    checkout.job(f"import os; print(os.environ.get('{name}'))")
+    monkeypatch.setenv(name, "(.venv) $ ")
+    with ForkServer(("json",)).start():
+        monkeypatch.delenv(name)
+        out, err = checkout.forked().communicate()
+    assert (out, err) == ("None\n", "")
 
 
 def test_what_imports_set_in_the_environment_arrives_too(checkout, tmp_path):

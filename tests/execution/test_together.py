@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -113,3 +114,15 @@ def test_programs_end_when_what_started_them_is_killed(tmp_path: Path) -> None:
     while any(lives(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not any(lives(pid) for pid in pids)
+
+
+def test_what_programs_say_is_read_by_their_owner_alone(tmp_path: Path) -> None:
+    logs = tmp_path / "home" / "logs"
+    short = server("short", "raise SystemExit('http://127.0.0.1/?access_token=secret')")
+    for _ in range(2):
+        run_together([short], cwd=tmp_path, logs=logs, say=lambda *_: None)
+        log = logs / "short.log"
+        assert "access_token" in log.read_text()
+        assert stat.S_IMODE(log.stat().st_mode) == 0o600
+        log.chmod(0o644)  # as earlier versions left it
+    assert stat.S_IMODE(logs.stat().st_mode) == 0o700

@@ -4,10 +4,12 @@ import json
 import math
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -237,3 +239,56 @@ def test_a_window_survives_its_record(paths: Paths):
     record = read_run(paths, run.id)
     assert record is not None
     assert (record.window, record.error) == (window, "boom")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"id": "../../elsewhere"}, "is of run '../../elsewhere'"),
+        ({"pipeline": "../fraud"}, "no name of a pipeline"),
+        ({"pipeline": "Fraud\x1b[31m"}, "no name of a pipeline"),
+        ({"window": {"start_s": 1e300}}, "its times are none"),
+        ({"window": {"end_s": -5}}, "its times are none"),
+        ({"window": {"duration_s": 1e18}}, "its times are none"),
+    ],
+)
+def test_a_record_that_no_stage_writes_is_damaged_and_the_others_are_read(
+    paths: Paths, changes: dict[str, Any], said: str
+):
+    good, bad = start(paths), start(paths)
+    with Meter().window("train@fraud") as metered:
+        pass
+    for run in (good, bad):
+        run.close("finished", window=metered.window)
+    content = json.loads((bad.folder / "record.json").read_text())
+    if "window" in changes:
+        changes = {"window": content["window"] | changes["window"]}
+    (bad.folder / "record.json").write_text(json.dumps(content | changes))
+    assert [run.id for run in read_runs(paths)] == [good.id]
+    assert read_run(paths, bad.id) is None
+    ((folder, reason),) = damaged(paths)
+    assert folder == bad.folder
+    assert said in reason
+
+
+@pytest.mark.parametrize("name", ["notes", "99999999T999999999999Z-00000000"])
+def test_a_folder_whose_name_is_no_id_is_damaged(paths: Paths, name: str):
+    run = start(paths)
+    content = json.loads((run.folder / "record.json").read_text()) | {"id": name}
+    folder = run.folder.rename(paths.runs / name)
+    (folder / "record.json").write_text(json.dumps(content))
+    assert damaged(paths) == [(folder, "its id is none")]
+
+
+def test_a_record_that_cannot_be_opened_is_damaged(paths: Paths):
+    run = start(paths)
+    (run.folder / "record.json").unlink()
+    (run.folder / "record.json").mkdir()
+    ((folder, reason),) = damaged(paths)
+    assert folder == run.folder
+    assert "cannot be read" in reason
+
+
+def test_runs_are_made_where_only_their_owner_looks(paths: Paths):
+    start(paths)
+    assert stat.S_IMODE(paths.home.stat().st_mode) == 0o700

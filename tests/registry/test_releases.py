@@ -90,6 +90,17 @@ def test_releasing_the_champion_again_does_nothing(checkout: Checkout) -> None:
     assert checkout.paths.release_log("fraud").read_bytes() == before
 
 
+def test_the_gates_of_the_first_release_say_later_that_there_was_no_champion_then(
+    checkout: Checkout,
+) -> None:
+    ready(checkout, GOOD)
+    first = release(checkout.paths, "fraud").gates[0]
+    assert first.sentence.endswith("there is no champion to compare with.")
+    again = release(checkout.paths, "fraud").gates[0]
+    assert again.sentence.endswith("there was no champion to compare with when it was released.")
+    assert (again.verdict, again.measured) == (first.verdict, first.measured)
+
+
 def test_a_model_that_comes_back_becomes_champion_again_under_its_old_number(
     checkout: Checkout,
 ) -> None:
@@ -150,7 +161,11 @@ def test_a_rollback_holds_against_the_next_repro(checkout: Checkout) -> None:
 
     assert (back.number, back.reason, served(checkout)) == (1, "complaints from the shop", first)
     assert registered(checkout)["aliases"]["champion"] == 1
-    with pytest.raises(TakenBackError, match=r"taken back on .*complaints from the shop"):
+    said = (
+        rf"Candidate {second[:12]} of 'fraud' was taken back on \d{{4}}-\d\d-\d\d "
+        r"\(complaints from the shop\), so it is not released again\."
+    )
+    with pytest.raises(TakenBackError, match=said):
         release(checkout.paths, "fraud")
     assert served(checkout) == first
     release(checkout.paths, "fraud", override="the shop was wrong")

@@ -1,17 +1,25 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import json
 import math
+import shutil
+import threading
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.serving import bundles
+from workbench.core.files import digest_file
 from workbench.serving.app import MAX_BODY, MAX_ROWS, App
 from workbench.serving.passport import find_passport
+from workbench.storage.bundle import seal
+from workbench.storage.pointer import Pointer, Target, read_pointer, write_pointer
 
 
 class Asgi:
@@ -364,3 +372,180 @@ def test_every_answer_leaves_the_passport_that_its_id_names(asgi):
     assert passport.rows == [{"amount": 1.0, "country": "fr"}]
     assert passport.outputs == {"score": said["outputs"][0]["data"]}
     assert (passport.release, passport.alias, passport.run_id) == (3, "champion", "run-3")
+
+
+def test_an_output_named_twice_is_refused(asgi):
+    outputs = [{"name": "score"}] * 2
+    status, said, _ = asgi.infer("fraud", tensor(), outputs=outputs)
+    assert (status, said["error"]) == (400, "Output 'score' is named twice.")
+
+
+def test_too_many_rows_are_refused_before_any_is_looked_at(asgi):
+    _, said, _ = asgi.post("/predict/fraud", {"rows": [3] * (MAX_ROWS + 1)})
+    assert str(MAX_ROWS) in said["error"]
+    many = tensor(shape=[MAX_ROWS + 1], data=["no number"] * (MAX_ROWS + 1))
+    assert asgi.infer("fraud", many)[0] == 413
+
+
+def test_a_name_of_megabytes_comes_back_short_and_soon(asgi):
+    name = "amount" * 500_000
+    for status, said, _ in (
+        asgi.infer("fraud", tensor(name)),
+        asgi.infer("fraud", tensor(), outputs=[{"name": name}]),
+        asgi.post("/predict/fraud", {name: 1}),
+    ):
+        assert status == 400
+        assert len(said["error"]) < 300
+
+
+def test_an_image_file_of_another_size_is_refused_before_it_is_decoded(asgi):
+    """Its data is cut off: who decoded it would complain of that."""
+    file = io.BytesIO()
+    Image.new("L", (5000, 5000)).save(file, "PNG")
+    cut = base64.b64encode(file.getvalue()[:60]).decode()
+    status, said, _ = asgi.post("/predict/drive", {"frame": cut})
+    assert status == 400
+    assert "has the shape [5000, 5000, 1], not [2, 2, 3]" in said["error"]
+    assert "Next:" not in said["error"]
+
+
+def test_texts_and_images_never_hold_up_the_event_loop(asgi, monkeypatch):
+    """However fast the example was: a client decides how long a text is."""
+    where = []
+    for name, row in (("ask", {"question": "hello"}), ("fraud", {"amount": 1})):
+        bundle = asgi.app.models.by_name[name].bundle
+        predict = bundle.predict
+
+        def seen(columns, predict=predict):
+            where.append(threading.current_thread() is threading.main_thread())
+            return predict(columns)
+
+        monkeypatch.setattr(bundle, "predict", seen)
+        assert asgi.post(f"/predict/{name}", row)[0] == 200
+    assert where == [False, True]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"host", b"evil.example")],
+        [(b"host", b"localhost"), (b"origin", b"https://evil.example")],
+    ],
+)
+def test_foreign_pages_reach_no_route(asgi, headers):
+    for method, path in (("POST", "/predict/fraud"), ("OPTIONS", "/v2"), ("GET", "/nowhere")):
+        assert asgi.request(method, path, b"{}", headers)[0] == 403
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """An app of its own that looks at its pointer often."""
+    from workbench.core.paths import Paths
+    from workbench.serving import app
+
+    monkeypatch.setattr(app, "POLL_S", 0.01)
+    paths = Paths(tmp_path, tmp_path / ".workbench")
+    bundles.release(paths, "fraud", bundles.fraud(tmp_path / "one"), number=1)
+    served = Asgi(paths)
+    yield served
+    if not served.life.done():
+        served.close()
+
+
+def until(asgi: Asgi, holds) -> dict:
+    said: dict = {}
+    for _ in range(1000):
+        _, said, _ = asgi.request("GET", "/v2/health/ready")
+        if holds(said):
+            return said
+        asgi.loop.run_until_complete(asyncio.sleep(0.01))
+    raise AssertionError(said)
+
+
+@pytest.mark.parametrize("trouble", [MemoryError("none left"), RecursionError("too deep")])
+def test_no_trouble_ends_the_watch_over_the_pointer(own, monkeypatch, trouble, caplog):
+    from workbench.serving import app
+
+    def fails(*_):
+        raise trouble
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app, "load_models", fails)
+        own.app.paths.pointer.touch()
+        said = until(own, lambda said: said["problems"])
+        assert "cannot be watched" in said["problems"]["serving.json"]
+        assert own.post("/predict/fraud", {"amount": 1})[1]["release"] == 1
+    until(own, lambda said: not said["problems"])
+    assert sum("cannot be watched" in record.message for record in caplog.records) == 1
+    target = bundles.fraud(own.app.paths.root / "two", weight=1.0)
+    bundles.release(own.app.paths, "fraud", target, number=2)
+    until(own, lambda said: said["models"]["fraud"]["release"] == 2)
+
+
+def test_a_pointer_that_links_to_itself_is_a_problem_until_it_is_mended(own):
+    pointer = own.app.paths.pointer
+    whole = pointer.read_bytes()
+    pointer.unlink()
+    pointer.symlink_to(pointer.name)
+    said = until(own, lambda said: said["problems"])
+    assert "serving.json" in said["problems"]
+    assert own.post("/predict/fraud", {"amount": 1})[0] == 200
+    pointer.unlink()
+    pointer.write_bytes(whole)
+    until(own, lambda said: not said["problems"])
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("signature.json", "{"),
+        ("signature.json", "\xff"),
+        ("signature.json", "[" * 100_000),
+        ("checksums.json", "[]"),
+        ("checksums.json", "["),
+        ("lookups/films.json", '{"a": 1}'),
+        ("lookups/films.json", "["),
+    ],
+)
+def test_a_bundle_with_broken_files_is_a_problem_and_the_others_are_watched(own, file, content):
+    paths = own.app.paths
+    folder = bundles.shop(paths.root / "shop")
+    (folder / file).write_bytes(content.encode("latin-1"))
+    if file != "checksums.json":
+        seal(folder)
+        bundles.release(paths, "shop", folder)
+    else:
+        _release_as_it_is(paths, folder)
+    said = until(own, lambda said: "shop" in said["problems"])
+    assert file.split("/")[-1] in said["problems"]["shop"]
+    bundles.release(paths, "fraud", bundles.fraud(paths.root / "two", weight=1.0), number=2)
+    until(own, lambda said: said["models"]["fraud"]["release"] == 2)
+
+
+def _release_as_it_is(paths, folder) -> None:
+    digest = digest_file(folder / "checksums.json")
+    shutil.copytree(folder, paths.bundles / digest)
+    pipelines = dict(read_pointer(paths.pointer).pipelines)
+    pipelines["shop"] = {"champion": Target(digest, 1, "run-1")}
+    write_pointer(paths.pointer, Pointer(pipelines=pipelines))
+
+
+def test_whatever_ends_the_watch_passports_are_written_at_the_stop(own, monkeypatch):
+    ids = [own.post("/predict/fraud", {"amount": 1})[1]["id"] for _ in range(20)]
+
+    class End(BaseException):
+        pass
+
+    asked = asyncio.Event()
+
+    def ends(*_):
+        asked.set()
+        raise End
+
+    monkeypatch.setattr(own.app, "_is_changed", ends)
+    own.loop.run_until_complete(asked.wait())
+    own.stop.set()
+    with pytest.raises(End):
+        own.loop.run_until_complete(own.life)
+    own.loop.close()
+    assert [find_passport(own.app.paths, id).id for id in ids] == ids

@@ -59,7 +59,7 @@ def test_a_prediction_is_explained_back_to_code_and_data(paths, answered):
     assert steps["bundle"] == f"{target.digest} (verified)"
     assert steps["commit"] == "abc123 with uncommitted changes"
     assert steps["data"] == "clean=d1, as of 2026-06-30"
-    assert steps["training"] == "8.0 s, cpu 0.002000 kWh (modelled)"
+    assert steps["training"] == "8.0 s, cpu 2,000 mWh (modelled)"
 
 
 def test_what_is_not_known_is_said_and_not_invented(paths, answered):

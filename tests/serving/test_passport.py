@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import stat
 
 import pytest
 
@@ -110,3 +111,12 @@ def test_what_comes_while_the_last_batch_is_written_is_written_too(paths, log, m
     log.append(first)
     log._writer.join(10)
     assert [find_passport(paths, one.id) for one in (first, late)] == [first, late]
+
+
+def test_only_the_owner_may_read_what_people_asked(paths, log):
+    log.append(passport(log))
+    log.close()
+    (file,) = paths.predictions.glob("*/*.jsonl")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for folder in (file.parent, paths.predictions, paths.home):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700

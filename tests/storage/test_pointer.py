@@ -47,3 +47,29 @@ def test_an_origin_stands_beside_its_bundle(tmp_path):
     (tmp_path / f"{origin.digest}.json").write_text("{")
     with pytest.raises(StateError, match="cannot be read"):
         read_origin(tmp_path, origin.digest)
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("../fraud", "d" * 64),
+        ("fraud\n", "d" * 64),
+        ("\x1b[31mfraud", "d" * 64),
+        ("f" * 101, "d" * 64),
+        ("fraud", "../" + "d" * 61),
+        ("fraud", "d" * 63),
+        ("fraud", "d" * 64 + "\n"),
+    ],
+)
+def test_a_pointer_names_only_what_can_be_a_pipeline_and_a_bundle(tmp_path, name, digest):
+    write_pointer(
+        tmp_path / "serving.json", Pointer(pipelines={name: {"champion": Target(digest, 3, "r")}})
+    )
+    with pytest.raises(StateError, match="cannot be read"):
+        read_pointer(tmp_path / "serving.json")
+
+
+def test_a_pointer_nested_without_end_is_said_in_a_sentence(tmp_path):
+    (tmp_path / "serving.json").write_text('{"other": ' + "[" * 100_000)
+    with pytest.raises(StateError, match="cannot be read"):
+        read_pointer(tmp_path / "serving.json")

@@ -15,6 +15,7 @@ from typing import Literal
 
 from workbench.core.errors import MissingError, WorkbenchError
 from workbench.core.paths import Paths, find_paths
+from workbench.core.secrets import masked
 
 PACKAGES = (
     "dvc",
@@ -116,9 +117,8 @@ def _packages() -> Iterator[Finding]:
                 name,
                 "note" if optional else "bad",
                 "not installed",
-                f"pip install -e '.[{'notebooks' if name == 'marimo' else 'dashboards'}]'"
-                if optional
-                else "make repro",
+                # Not `pip install`: that may move the versions that are pinned.
+                "make .venv/dev" if optional else "make repro",
             )
     if not shutil.which("git"):
         yield Finding(
@@ -188,8 +188,8 @@ def _state(paths: Paths) -> Iterator[Finding]:
     else:
         yield Finding("DVC remote", "good", "set")
     yield _cache(paths)
-    yield Finding("tracking (MLflow)", "good", _shown(paths.tracking_url))
-    yield Finding("ledger", "good", _shown(paths.ledger_url))
+    yield Finding("tracking (MLflow)", "good", masked(paths.tracking_url))
+    yield Finding("ledger", "good", masked(paths.ledger_url))
 
 
 def _cache(paths: Paths) -> Finding:
@@ -207,13 +207,6 @@ def _cache(paths: Paths) -> Finding:
             error = damage.error(paths.root)
             return Finding("DVC cache", "bad", error.problem, error.fix or "")
     return Finding("DVC cache", "good", f"what {len(stages)} stages made is whole")
-
-
-def _shown(url: str) -> str:
-    """A URL without its password."""
-    import re
-
-    return re.sub(r"//([^:/@]+):[^@]+@", r"//\1:***@", url)
 
 
 def _ports() -> Iterator[Finding]:

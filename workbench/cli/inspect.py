@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.show import Json, amount, json_out, moment, say, table
+from workbench.cli.show import Json, amount, json_out, moment, say, table, working
 from workbench.core.paths import find_paths
 
 
@@ -17,7 +17,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def runs(
-    pipeline: Annotated[str | None, typer.Argument(help="Only this pipeline.")] = None,
+    pipeline: Annotated[
+        str | None, typer.Argument(help="Only this pipeline.", metavar="PIPELINE")
+    ] = None,
     stage: Annotated[str | None, typer.Option(help="Only this stage.")] = None,
     last: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 20,
     json: Json = False,
@@ -54,9 +56,9 @@ def runs(
                 (worst_provenance(window.usages) if window else None) or "-",
             ]
         )
-    names = ["run", "stage", "state", "started", "took", "peak memory", "energy", "known by"]
+    names = ["run", "stage", "state", "started", "took", "memory", "energy", "known by"]
     if rows:
-        table("", names, rows)
+        table("", names, rows, whole=names[:4], spare=(("memory",), ("energy", "known by")))
     for folder, reason in damaged(paths):
         say(f"damaged record {folder.name}: {reason}", "yellow")
 
@@ -67,7 +69,8 @@ def doctor(json: Json = False) -> None:
 
     from workbench.cli.doctor import examine
 
-    findings = examine()
+    with working("looking at machine, packages, checkout and cache"):
+        findings = examine()
     if json:
         json_out(findings)
     else:

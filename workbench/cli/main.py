@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Annotated
 
 import typer
 
-from workbench.cli import inspect, releases, serve, work
-from workbench.core.errors import WorkbenchError, disk_full
+from workbench.cli import care, inspect, new, refresh, releases, serve, work
+from workbench.cli.show import console, printable
+from workbench.core.errors import MissingError, WorkbenchError, disk_full
+from workbench.core.paths import find_paths
+from workbench.core.secrets import private_folder
 
 app = typer.Typer(
     name="workbench",
@@ -19,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (work, releases, serve, inspect):
+for module in (new, work, refresh, releases, serve, inspect, care):
     module.add_to(app)
 
 
@@ -30,6 +34,9 @@ def options(
     """Options of every command."""
     if debug:
         os.environ["WORKBENCH_DEBUG"] = "1"
+    # Made here, before anything makes it in passing and readable by all users of the machine.
+    with contextlib.suppress(MissingError, OSError):
+        private_folder(find_paths().home)
 
 
 def main() -> None:
@@ -49,6 +56,12 @@ def main() -> None:
 
 def _defect(error: Exception) -> WorkbenchError:
     """What nobody foresaw, in a sentence too."""
+    if isinstance(error, RecursionError):
+        return WorkbenchError(
+            "A file is nested too deeply to be read.",
+            fix="look at params.yaml and what was changed last; "
+            "`workbench --debug ...` shows which file it is",
+        )
     return WorkbenchError(
         f"This should not happen: {type(error).__name__}: {error}",
         fix="`workbench --debug ...` shows where in the code; please report it",
@@ -56,15 +69,14 @@ def _defect(error: Exception) -> WorkbenchError:
 
 
 def _tell(error: WorkbenchError) -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(stderr=True)
-    console.print(Text(error.problem, style="bold red"))
+    shown = console(stderr=True)
+    shown.print(Text(printable(error.problem), style="bold red"))
     if error.kept:
-        console.print(Text.assemble(("Kept: ", "green"), error.kept))
+        shown.print(Text.assemble(("Kept: ", "green"), printable(error.kept)))
     if error.fix:
-        console.print(Text.assemble(("Next: ", "cyan"), error.fix))
+        shown.print(Text.assemble(("Next: ", "cyan"), printable(error.fix)))
 
 
 if __name__ == "__main__":

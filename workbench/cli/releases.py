@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.show import Json, json_out, say, table
+from workbench.cli.show import Json, json_out, say, table, working
 from workbench.core.paths import find_paths
 
 if TYPE_CHECKING:
@@ -23,34 +23,42 @@ def add_to(app: typer.Typer) -> None:
 
 
 def release(
-    pipeline: Annotated[str, typer.Argument(help="Whose candidate to judge.")],
+    pipeline: Annotated[str, typer.Argument(help="Whose candidate to judge.", metavar="PIPELINE")],
     override: Annotated[
         str | None, typer.Option(help="Release against failing gates, for this reason; recorded.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Judge a candidate by its gates and make it champion."""
+    """Judge a candidate by its gates and make it champion; a running server answers with it."""
     from workbench.registry.releases import release as judge
 
-    _show(judge(find_paths(), pipeline, override=override), json)
+    paths = find_paths()
+    with working(f"judging {pipeline}"):
+        made = judge(paths, pipeline, override=override)
+    _show(made, json)
 
 
 def rollback(
-    pipeline: Annotated[str, typer.Argument(help="Whose champion to take back.")],
+    pipeline: Annotated[
+        str, typer.Argument(help="Whose champion to take back.", metavar="PIPELINE")
+    ],
     reason: Annotated[str, typer.Option(help="Why; recorded.")],
     to: Annotated[
         int | None, typer.Option(help="A release number; the one before by default.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make an earlier release champion again."""
+    """Make an earlier release champion again; a running server answers with it in a second."""
     from workbench.registry.releases import rollback as back
 
-    _show(back(find_paths(), pipeline, to, reason=reason), json)
+    paths = find_paths()
+    with working(f"taking {pipeline} back"):
+        made = back(paths, pipeline, to, reason=reason)
+    _show(made, json)
 
 
 def sync(json: Json = False) -> None:
-    """Make MLflow, ledger, versions and pointer true from what stages and releases left."""
+    """Bring MLflow and the ledger up to date from the files of this checkout."""
     from workbench.core.params import read_params
     from workbench.metering.report import write_usage
     from workbench.registry.releases import sync_registry
@@ -58,9 +66,10 @@ def sync(json: Json = False) -> None:
 
     paths = find_paths()
     params = read_params(paths.params)
-    tracked = track(paths, params.site)
-    mirrored = sync_registry(paths)
-    write_usage(paths, params.pipelines)
+    with working("bringing MLflow and the ledger up to date"):
+        tracked = track(paths, params.site)
+        mirrored = sync_registry(paths)
+        write_usage(paths, params.pipelines)
     problems = [*tracked.problems, *mirrored.problems]
     if json:
         json_out(

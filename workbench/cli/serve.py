@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.show import Json, json_out, say, table
+from workbench.cli.show import Json, json_out, say, say_over, table
 from workbench.cli.up import PORTS, up
 from workbench.core.errors import DataError, MissingError, ReleaseError, did_you_mean
 from workbench.core.paths import find_paths
+
+if TYPE_CHECKING:
+    from workbench.serving.models import Models
 
 
 def add_to(app: typer.Typer) -> None:
@@ -25,25 +29,34 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Only addresses of this machine, for now.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = PORTS["server"],
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65_535)] = PORTS[
+        "server"
+    ],
 ) -> None:
     """Answer for every released pipeline until Ctrl-C."""
     from workbench.serving.server import listen
     from workbench.serving.server import serve as answer
-    from workbench.storage.pointer import read_pointer
 
     paths = find_paths()
     listening = listen(host, port)
     at = f"http://{host}:{listening.getsockname()[1]}"
-    names = read_pointer(paths.pointer).pipelines
-    say(f"serving {', '.join(names) or 'nothing yet: run workbench repro'} at {at}", "bold")
-    for name in names:
-        say(f"  {at}/v2/models/{name}   {at}/predict/{name}")
-    answer(paths, listening)
+
+    def ready(models: Models) -> None:
+        names = models.by_name
+        say_over(
+            f"serving {', '.join(names) or 'nothing yet: run workbench repro'} at {at}", "bold"
+        )
+        for name in names:
+            say(f"  {at}/v2/models/{name}   {at}/predict/{name}")
+        for name, problem in models.problems.items():
+            say(f"  {name} is not served: {problem}", "yellow")
+
+    say_over("loading", "dim", passing=True)
+    answer(paths, listening, ready)
 
 
 def predict(
-    pipeline: Annotated[str, typer.Argument(help="Whose champion answers.")],
+    pipeline: Annotated[str, typer.Argument(help="Whose champion answers.", metavar="PIPELINE")],
     row: Annotated[
         str | None,
         typer.Option(help='Fields as JSON, {"amount_eur": 12.5}; the example when left out.'),
@@ -89,6 +102,7 @@ def _given(row: str | None, file: Path | None) -> bytes | None:
 
 def _example(pipeline: str) -> dict[str, Any]:
     """The bundle's own example row."""
+    from workbench.core.params import read_params
     from workbench.storage.bundle import read_signature
     from workbench.storage.pointer import read_pointer
 
@@ -96,15 +110,16 @@ def _example(pipeline: str) -> dict[str, Any]:
     released = read_pointer(paths.pointer).pipelines
     target = released.get(pipeline, {}).get("champion")
     if target is None:
+        there_is = pipeline in read_params(paths.params).pipelines
         raise ReleaseError(
             f"'{pipeline}' has no released champion.{did_you_mean(pipeline, released)}",
-            fix=f"workbench repro {pipeline}",
+            fix=f"workbench repro {pipeline}" if there_is else "use a name of params.yaml",
         )
     return read_signature(paths.bundles / target.digest).example
 
 
 def explain(
-    id: Annotated[str, typer.Argument(help="The id of an answer.")],
+    id: Annotated[str, typer.Argument(help="The id of an answer.", metavar="ID")],
     replay: Annotated[bool, typer.Option("--replay", help="Compute it again and compare.")] = False,
     json: Json = False,
 ) -> None:
@@ -118,7 +133,10 @@ def explain(
     if json:
         json_out({"explanation": dict(found.steps()), "replay": result})
     else:
-        table("", ["what", "found"], found.steps())
+        # Whole digests are for machines; what came in and went out is never cut.
+        plain = ("inputs", "outputs")
+        steps = ((what, text if what in plain else _cut(text)) for what, text in found.steps())
+        table("", ["what", "found"], steps)
     if result and not json:
         gap = (
             ""
@@ -128,3 +146,8 @@ def explain(
         say(f"replay: {result.verdict}{gap}", "green" if result.verdict == "equal" else "red")
     if result and result.verdict != "equal":
         raise typer.Exit(1)
+
+
+def _cut(text: str) -> str:
+    """The first twelve characters of each digest, enough to know it again."""
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", text)

@@ -1,15 +1,13 @@
-"""Commands about work: check, status, repro, refresh."""
+"""Commands about work: check, status, repro."""
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.show import Json, json_out, say, table
-from workbench.core.errors import ParamsError, PipelineError, did_you_mean
+from workbench.cli.show import Json, json_out, say, say_over, table, working
+from workbench.core.errors import PipelineError, did_you_mean
 from workbench.core.paths import find_paths
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ def add_to(app: typer.Typer) -> None:
     app.command()(check)
     app.command()(status)
     app.command()(repro)
-    app.command()(refresh)
 
 
 def check(json: Json = False) -> None:
@@ -32,7 +29,9 @@ def check(json: Json = False) -> None:
     from workbench.core.params import read_params
 
     paths = find_paths()
-    found = find(paths.root, read_params(paths.params))
+    params = read_params(paths.params)
+    with working("reading every pipeline and the library"):
+        found = find(paths.root, params)
     if json:
         json_out(
             [
@@ -44,7 +43,9 @@ def check(json: Json = False) -> None:
         for problem in found:
             say(str(problem))
         say(
-            f"{len(found)} problems" if found else "every pipeline keeps the contract",
+            f"{len(found)} problem{'s' if len(found) > 1 else ''}"
+            if found
+            else "every pipeline keeps the contract",
             "red" if found else "green",
         )
     if found:
@@ -52,7 +53,9 @@ def check(json: Json = False) -> None:
 
 
 def status(
-    pipeline: Annotated[str | None, typer.Argument(help="Only this pipeline.")] = None,
+    pipeline: Annotated[
+        str | None, typer.Argument(help="Only this pipeline.", metavar="PIPELINE")
+    ] = None,
     why: Annotated[bool, typer.Option("--why", help="Every reason, not only the first.")] = False,
     json: Json = False,
 ) -> None:
@@ -76,10 +79,14 @@ def status(
         said = "\n".join(reasons) + (f" (and {more} more: --why)" if more else "")
         rows.append([step.name, Text(step.action, style=_STYLE[step.action]), said])
     table("", ["stage", "next run", "why"], rows)
+    if why and all(step.action == "up to date" for step in steps):
+        say("nothing to do", "green")
 
 
 def repro(
-    pipelines: Annotated[list[str] | None, typer.Argument(help="Only these pipelines.")] = None,
+    pipeline: Annotated[
+        list[str] | None, typer.Argument(help="Only these pipelines.", metavar="PIPELINE")
+    ] = None,
     cold: Annotated[bool, typer.Option("--cold", help="Start every stage from nothing.")] = False,
     release: Annotated[bool, typer.Option(help="Judge and release the candidates.")] = True,
     keep_going: Annotated[
@@ -89,43 +96,14 @@ def repro(
     """Run what is stale, then make tracking, ledger and releases true."""
     from workbench.stages.repro import repro as run
 
-    code = run(
-        find_paths(), pipelines or [], cold=cold, release=release, keep_going=keep_going, say=say
-    )
-    raise typer.Exit(code)
-
-
-def refresh(
-    pipeline: Annotated[str, typer.Argument(help="Whose data to move.")],
-    as_of: Annotated[
-        str | None, typer.Option(help="The new day, as 2026-07-31; today when left out.")
-    ] = None,
-) -> None:
-    """Move a pipeline's data to a new day: a visible, reproducible change of params.yaml."""
-    from workbench.core.files import write_text
-    from workbench.core.params import read_params
-
     paths = find_paths()
-    known = read_params(paths.params)
-    _known(known, pipeline)
     try:
-        day = dt.date.fromisoformat(as_of) if as_of else dt.date.today()
-    except ValueError:
-        raise ParamsError(f"'{as_of}' is not a day.", fix="write it as 2026-07-31") from None
-    text = paths.params.read_text(encoding="utf-8")
-    # Edited as text, so that comments and order stay as their writer left them.
-    head = rf"^{re.escape(pipeline)}:[ \t]*(?:#.*)?\n"
-    inside = r"(?:(?:[ \t].*|\s*#.*)?\n)*?"
-    block = re.compile(rf'({head}{inside}[ \t]+as_of:\s*)(["\']?)[\d-]+\2', re.M)
-    changed, count = block.subn(rf'\g<1>"{day.isoformat()}"', text, count=1)
-    if not count:
-        raise ParamsError(
-            f"params.yaml has no plain `as_of:` in the block of '{pipeline}'.",
-            fix=f'set it by hand: `as_of: "{day.isoformat()}"`',
+        code = run(
+            paths, pipeline or [], cold=cold, release=release, keep_going=keep_going, say=say_over
         )
-    before = known.block(pipeline).collect.as_of
-    write_text(paths.params, changed)
-    say(f"{pipeline}: as_of was {before}, is {day}. Next: workbench repro {pipeline}")
+    finally:
+        say_over("", passing=True)
+    raise typer.Exit(code)
 
 
 def _known(params: Params, pipeline: str) -> None:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import ast
 import builtins
+import difflib
 import symtable
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+
+import yaml
 
 from workbench.core.errors import ParamsError, did_you_mean
 from workbench.core.fingerprint import CONTRACT, Problem, problems
 from workbench.core.params import Params, require_parts
-from workbench.core.reads import check_reads
+from workbench.core.reads import misfits
 
 REQUIRED = ("collect", "clean", "label", "model")
 
@@ -33,22 +37,54 @@ ARGUMENTS = {
 
 
 def check(root: Path, params: Params) -> list[Problem]:
-    """Return every problem of the checkout's pipelines and of the library's own dynamism."""
+    """Return every problem of the checkout's pipelines and of the library's own dynamism.
+
+    Paths are relative to the checkout.
+    """
     found = list(problems(root))
+    settings = Path("params.yaml")
     for pipeline in params.pipelines:
-        path = root / "pipelines" / f"{pipeline}.py"
-        if not path.is_file():
-            found.append(
-                Problem(path, 1, "missing", f"params.yaml lists '{pipeline}': no notebook")
-            )
+        path = Path("pipelines") / f"{pipeline}.py"
+        if not (root / path).is_file():
+            line = _line(root / settings, pipeline)
+            text = f"params.yaml lists '{pipeline}': there is no {path.as_posix()}"
+            found.append(Problem(settings, line, "missing", text))
             continue
-        found += check_notebook(path)
+        broken = [replace(p, path=path) for p in check_notebook(root / path)]
+        found += broken
+        if any(problem.code == "syntax" for problem in broken):
+            continue
         try:
             require_parts(params, pipeline)
-            check_reads(params, pipeline, path)
-        except (ParamsError, SyntaxError) as error:
-            found.append(Problem(path, 1, "params", str(error).replace("\n", " ")))
+        except ParamsError as error:
+            line = _line(root / settings, pipeline)
+            found.append(Problem(settings, line, "params", _on_one_line(error)))
+        for misfit in misfits(params, pipeline, root / path):
+            text = _on_one_line(misfit.error)
+            if misfit.line is None:
+                line = _line(root / settings, pipeline, *misfit.key.split("."))
+                found.append(Problem(settings, line, "params", text))
+            else:
+                text = text.removeprefix(f"{path.name}:{misfit.line} ")
+                found.append(Problem(path, misfit.line, "params", text))
     return sorted(found, key=lambda p: (str(p.path), p.line))
+
+
+def _on_one_line(error: ParamsError) -> str:
+    return str(error).replace("\n", " ")
+
+
+def _line(file: Path, *keys: str) -> int:
+    """Line of a key in a YAML file; 1 where it has none of its own."""
+    node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    line = 1
+    for key in keys:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        found = next(((k, v) for k, v in pairs if k.value == key), None)
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
 
 
 def check_notebook(path: Path) -> list[Problem]:
@@ -85,14 +121,7 @@ def _declared(
         declared = ()
     for name in declared:
         if name not in stages:
-            yield Problem(
-                path,
-                line,
-                "demoted",
-                f"STAGES declares `{name}`, but there is no top-level @app.function of that name; "
-                "marimo may have made it a cell again (does it use a name of another cell?)"
-                f"{did_you_mean(name, stages) if stages else ''}",
-            )
+            yield Problem(path, line, "demoted", _demoted(name, stages))
         if name not in CONTRACT:
             yield Problem(
                 path,
@@ -106,6 +135,15 @@ def _declared(
     for name in REQUIRED:
         if name not in stages and name not in declared:
             yield Problem(path, 1, "missing", f"a pipeline needs a function `{name}`")
+
+
+def _demoted(name: str, stages: Iterable[str]) -> str:
+    near = _near(name, stages)
+    return (
+        f"STAGES declares `{name}`, but there is no top-level @app.function of that name"
+        f"{f'.{near} If not,' if near else ':'} marimo may have made it a cell again, as it does "
+        "with one that uses a name of another cell"
+    )
 
 
 def _read_stages(tree: ast.Module) -> tuple[int, tuple[str, ...] | None]:
@@ -157,33 +195,43 @@ def _undefined(path: Path, source: str, tree: ast.Module) -> Iterator[Problem]:
     known = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported()}
     known |= {s.get_name() for s in top.get_symbols() if s.is_namespace()}
     known |= set(dir(builtins)) | {"__file__", "__name__", "__doc__"}
-    cells = {
-        n.name: n for n in tree.body if isinstance(n, ast.FunctionDef) and _decorated(n, "cell")
-    }
-    lines = {
-        node.id: node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
-    for table in _tables(top):
+    cells = {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and _decorated(n, "cell")}
+    lines: dict[str, int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            lines[node.id] = min(node.lineno, lines.get(node.id, node.lineno))
+    told: set[tuple[str, str]] = set()
+    for table, owner in _tables(top, ""):
+        where = "a cell" if owner in cells else f"`{owner}`"
         for symbol in table.get_symbols():
             name = symbol.get_name()
-            if symbol.is_global() and symbol.is_referenced() and name not in known:
-                where = "cell" if table.get_name() in cells else table.get_name()
+            wanted = symbol.is_global() and symbol.is_referenced() and name not in known
+            if wanted and (name, where) not in told:
+                told.add((name, where))
                 yield Problem(
                     path,
                     lines.get(name, table.get_lineno()),
                     "undefined",
-                    f"`{name}` in {where} is defined nowhere.{_near(name, known)}",
+                    f"`{name}` in {where} is defined nowhere.{_meant(name, known)} "
+                    "Next: correct it, or define or import it in the setup cell",
                 )
 
 
-def _near(name: str, known: set[str]) -> str:
+def _near(name: str, known: Iterable[str]) -> str:
     said = did_you_mean(name, known)
     return said if said.startswith(" Did") else ""
 
 
-def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+def _meant(name: str, known: set[str]) -> str:
+    """A builtin is meant only where hardly a letter differs: `limit` is not `list`."""
+    ours = _near(name, known - set(dir(builtins)))
+    found = difflib.get_close_matches(name, dir(builtins), n=1, cutoff=0.8)
+    return ours or (f" Did you mean '{found[0]}'?" if found else "")
+
+
+def _tables(table: symtable.SymbolTable, owner: str) -> Iterator[tuple[symtable.SymbolTable, str]]:
+    """Every scope below, with the top-level function or class that a person finds it in."""
     for child in table.get_children():
-        yield child
-        yield from _tables(child)
+        inside = owner or child.get_name()
+        yield child, inside
+        yield from _tables(child, inside)

@@ -100,7 +100,8 @@ def disk_full(error: BaseException) -> StateError | None:
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?`, or the valid choices when nothing is near."""
     known = sorted(set(choices))
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    # A client's word may have megabytes, and the comparison takes time with the square of it.
+    near = difflib.get_close_matches(word[:100], known, n=1, cutoff=0.6)
     if near:
         return f" Did you mean '{near[0]}'?"
     return f" Choose from: {', '.join(known)}." if known else ""

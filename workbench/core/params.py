@@ -8,15 +8,19 @@ a key that no function of the pipeline reads is an error, and so is one that is 
 from __future__ import annotations
 
 import datetime as dt
+import keyword
 import re
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from workbench.core.errors import ParamsError, did_you_mean
 from workbench.core.records import VERSION
+
+FIXED = frozenset({"version", "pipelines", "engine", "site"})
+"""What stands in params.yaml beside the blocks of pipelines."""
 
 PARTS = ("collect", "clean", "label", "split", "train", "evaluate", "serve")
 
@@ -71,7 +75,8 @@ class Split(BaseModel):
     by time: the last `test_fraction` of time is test, the stretch before it valid.
     by group or hash: whole groups (or single keys) go to the side that the hash of their key says.
     gap_days: examples within this many days before a border in time are left out, for labels that
-    arrive late.
+    arrive late. valid_from, test_from: borders in time as moments (ISO 8601, UTC), in place of
+    fractions; `workbench refresh` writes them, so that no row changes side when new ones come.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,15 +86,31 @@ class Split(BaseModel):
     test_fraction: float = Field(gt=0, lt=0.5, default=0.2)
     gap_days: float = Field(ge=0, default=0)
     salt: str = ""
+    valid_from: str = ""
+    test_from: str = ""
+
+    @model_validator(mode="after")
+    def _borders(self) -> Split:
+        given = [border for border in (self.valid_from, self.test_from) if border]
+        if given and (len(given) < 2 or self.by != "time"):
+            raise ValueError("give both valid_from and test_from, with `by: time`, or neither")
+        moments = [dt.datetime.fromisoformat(border) for border in given]
+        if moments and not moments[0] < moments[1]:
+            raise ValueError("valid_from lies before test_from")
+        return self
 
 
 class Train(Part):
-    """What the training loop itself reads; a pipeline adds the settings of its model."""
+    """What the training loop itself reads; a pipeline adds the settings of its model.
+
+    schedule: of the learning rate; cosine lets it fall to zero over `epochs`.
+    """
 
     seed: int = 0
     epochs: int = Field(gt=0, default=20)
     batch_size: int = Field(gt=0, default=1024)
     learning_rate: float = Field(gt=0, default=1e-3)
+    schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: float = Field(ge=0, default=1e-4)
     patience: int = Field(gt=0, default=5)
     balance: Literal["none", "sqrt", "full"] = "none"
@@ -208,35 +229,39 @@ def read_params(path: Path) -> Params:
             if "version" not in raw
             else "use the workbench it was made with",
         )
-    fixed = {"version", "pipelines", "engine", "site"}
     listed = raw.get("pipelines") or []
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
         raise ParamsError("`pipelines` in params.yaml is a list of names.")
     for name in listed:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise ParamsError(
-                f"'{name}' cannot name a pipeline: use lower-case letters, digits and _."
-            )
+        check_name(name)
         if name not in raw:
             raise ParamsError(
                 f"Pipeline '{name}' is listed in params.yaml but has no block there.",
                 fix=f"add a block `{name}:` or take it from `pipelines:`",
             )
-    blocks = {name: value for name, value in raw.items() if name not in fixed}
+    blocks = {name: value for name, value in raw.items() if name not in FIXED}
     for name in blocks:
         if name not in listed:
             raise ParamsError(
-                f"Unknown key '{name}' in params.yaml.{did_you_mean(name, [*fixed, *listed])}",
+                f"Unknown key '{name}' in params.yaml.{did_you_mean(name, [*FIXED, *listed])}",
                 fix="a pipeline's block must also be listed under `pipelines:`",
             )
     for name, block in blocks.items():
         _check_units(name, block)
-    content = {key: value for key, value in raw.items() if key in fixed}
+    content = {key: value for key, value in raw.items() if key in FIXED}
     content["pipelines"] = listed
     try:
         return Params.model_validate({**content, "blocks": blocks})
     except ValidationError as error:
         raise ParamsError(_sentence(error, raw)) from None
+
+
+def check_name(name: str) -> None:
+    """Raise ParamsError when `name` cannot name a pipeline."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ParamsError(f"'{name}' cannot name a pipeline: use lower-case letters, digits and _.")
+    if name in FIXED or keyword.iskeyword(name):
+        raise ParamsError(f"'{name}' has a meaning of its own.", fix="choose another name")
 
 
 def require_parts(params: Params, pipeline: str) -> None:

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import DataError
 from workbench.core.records import Role, Task
-from workbench.data.examples import Spec
+from workbench.data.examples import Spec, weights_of
 from workbench.data.images import pixels
 
 if TYPE_CHECKING:
     import numpy as np
 
 MAX_WORDS = 20_000
+OFTEN = 5
+"""Times that a word must be seen before a model may learn something about it alone."""
+
+BINS = 48
+_QUANTILE_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,12 @@ class ColumnFit:
     """What the training side says about one column.
 
     Numbers: mean, std, median and range of the values that are there; log: whether the model
-    should see the signed logarithm, since the tail is heavy. Words: the vocabulary, most frequent
-    first; code 0 is any other word, word i has code i + 1; a missing word is the empty one. In a
-    list there is no empty word: code 0 is padding as well. shape: of an image, one row.
+    should see the signed logarithm, since the tail is heavy. quantiles: of numbers and of times
+    (seconds), rising, from the lowest to the highest value: borders of at most BINS bins that
+    hold about equally many rows. Words: the vocabulary, most frequent first; code 0 is any other
+    word, word i has code i + 1; a missing word is the empty one; often: how many of them were
+    seen OFTEN times or more, so that those with higher codes are rare. In a list there is no
+    empty word: code 0 is padding as well. shape: of an image, one row.
     """
 
     role: Role
@@ -40,6 +48,8 @@ class ColumnFit:
     missing_fraction: float = 0.0
     words: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
+    quantiles: tuple[float, ...] = ()
+    often: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,10 +89,11 @@ def fit(table: Any, spec: Spec) -> Fitted:
     if spec.task == "multiclass" and spec.target:
         classes = tuple(sorted({str(v) for v in table[spec.target].unique().to_pylist()}))
     elif spec.task == "ranking" and spec.target:
-        history, classes = _items(table, spec)
-        columns[history] = replace(columns[history], words=classes)
+        history, classes, often = _items(table, spec)
+        columns[history] = replace(columns[history], words=classes, often=often)
     elif spec.task == "binary" and spec.target:
-        positive = float(np.mean(numbers(table[spec.target])))
+        label = numbers(table[spec.target])
+        positive = float(np.average(label, weights=weights_of(table)))
         if not 0 < positive < 1:
             raise DataError(
                 f"The training side has only one class of '{spec.target}'.",
@@ -104,7 +115,7 @@ def fit(table: Any, spec: Spec) -> Fitted:
     )
 
 
-def _items(table: Any, spec: Spec) -> tuple[str, tuple[str, ...]]:
+def _items(table: Any, spec: Spec) -> tuple[str, tuple[str, ...], int]:
     """The list column that a ranking's target extends (the first), and their one vocabulary."""
     import pyarrow as pa
 
@@ -116,7 +127,7 @@ def _items(table: Any, spec: Spec) -> tuple[str, tuple[str, ...]]:
         )
     seen = table[history].combine_chunks().flatten().cast("string")
     target = table[spec.target].cast("string").combine_chunks()
-    return history, _vocabulary(pa.chunked_array([seen, target]), with_missing=False)
+    return history, *_vocabulary(pa.chunked_array([seen, target]), with_missing=False)
 
 
 def numbers(values: Any) -> np.ndarray:
@@ -147,34 +158,60 @@ def _fit_column(values: Any, name: str, role: Role) -> ColumnFit:
             high=float(there.max()),
             log=log,
             missing_fraction=missing,
+            quantiles=_quantiles(there),
         )
     if role == "time":
-        seconds = _seconds(values)
+        seconds = _seconds(values.drop_null())
+        if not len(seconds):
+            return ColumnFit(role=role, missing_fraction=1.0)
         return ColumnFit(
             role=role,
             low=float(seconds.min()),
             high=float(seconds.max()),
             missing_fraction=missing,
+            quantiles=_quantiles(seconds),
         )
     if role in ("word", "list"):
         flat = values.combine_chunks().flatten() if role == "list" else values
-        words = _vocabulary(flat, with_missing=role == "word")
-        return ColumnFit(role=role, words=words, missing_fraction=missing)
+        words, often = _vocabulary(flat, with_missing=role == "word")
+        return ColumnFit(role=role, words=words, missing_fraction=missing, often=often)
     if role == "image":
         return ColumnFit(role=role, shape=pixels(values.slice(0, 1).to_pylist()).shape[1:])
     return ColumnFit(role=role, missing_fraction=missing)
 
 
-def _vocabulary(values: Any, *, with_missing: bool) -> tuple[str, ...]:
+def _quantiles(there: np.ndarray) -> tuple[float, ...]:
+    """Rising borders of at most BINS bins with about equally many of the values that are there.
+
+    Of many rows, evenly spaced ones are enough; the ends are those of all rows.
+    """
+    import numpy as np
+
+    some = there[:: -(-len(there) // _QUANTILE_ROWS)]
+    inner = np.quantile(some, np.linspace(0, 1, BINS + 1)[1:-1], method="nearest")
+    return tuple(np.unique(np.r_[there.min(), inner, there.max()]).astype(float).tolist())
+
+
+def _vocabulary(values: Any, *, with_missing: bool) -> tuple[tuple[str, ...], int]:
     """Words by falling count, then by name, so that equal data gives equal codes.
+
+    Also how many of them were seen OFTEN times or more.
 
     with_missing: whether the empty word is one of them. Not so for lists: their padding is the
     empty word, and with code 0 it is nothing, like a word that training never saw.
     """
-    counts = values.cast("string").fill_null("").value_counts().to_pylist()
-    counts = [pair for pair in counts if with_missing or pair["values"]]
-    ranked = sorted(counts, key=lambda pair: (-pair["counts"], pair["values"]))
-    return tuple(pair["values"] for pair in ranked[:MAX_WORDS])
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = values.cast("string").fill_null("").value_counts()
+    counts = pa.table({"word": found.field("values"), "count": found.field("counts")})
+    if not with_missing:
+        counts = counts.filter(pc.field("word") != "")
+    # Sorted as Arrow, whose order of UTF-8 is that of code points: most words are rare ones
+    # beyond the limit, and as objects they would need gigabytes.
+    ranked = counts.sort_by([("count", "descending"), ("word", "ascending")]).slice(0, MAX_WORDS)
+    often = sum(count >= OFTEN for count in ranked["count"].to_pylist())
+    return tuple(ranked["word"].to_pylist()), often
 
 
 def _seconds(values: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from workbench.core.errors import DataError
@@ -29,15 +30,7 @@ def _by_time(table: Any, spec: Spec, split: Split) -> tuple[Any, dict[str, Any]]
             fix="name the time column, or use `by: group` or `by: hash`",
         )
     moment = table[spec.time].cast("timestamp").epoch_seconds()
-    places = (
-        table.aggregate(
-            valid=moment.quantile(1 - split.test_fraction - split.valid_fraction),
-            test=moment.quantile(1 - split.test_fraction),
-        )
-        .execute()
-        .iloc[0]
-    )
-    valid_s, test_s = int(places["valid"]), int(places["test"])
+    valid_s, test_s = _borders(table, moment, split)
     gap_s = int(split.gap_days * 86_400)
     side = ibis.cases(
         (moment < valid_s - gap_s, "train"),
@@ -52,6 +45,27 @@ def _by_time(table: Any, spec: Spec, split: Split) -> tuple[Any, dict[str, Any]]
         "test_from_s": test_s,
         "gap_s": gap_s,
     }
+
+
+def _borders(table: Any, moment: Any, split: Split) -> tuple[int, int]:
+    """Where valid and test begin, in seconds since 1970: as said, or by their share of rows."""
+    if split.valid_from:
+        said = (dt.datetime.fromisoformat(at) for at in (split.valid_from, split.test_from))
+        valid_s, test_s = (int(_utc(at).timestamp()) for at in said)
+        return valid_s, test_s
+    places = (
+        table.aggregate(
+            valid=moment.quantile(1 - split.test_fraction - split.valid_fraction),
+            test=moment.quantile(1 - split.test_fraction),
+        )
+        .execute()
+        .iloc[0]
+    )
+    return int(places["valid"]), int(places["test"])
+
+
+def _utc(moment: dt.datetime) -> dt.datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def _by_hash(table: Any, spec: Spec, split: Split) -> tuple[Any, dict[str, Any]]:

@@ -86,7 +86,10 @@ def _request(argv: list[str], module: str) -> dict[str, Any]:
 def _say_why(answer: str) -> None:
     """Tell why this stage starts slowly, where the server refused it."""
     if answer.startswith("no "):
-        sys.stderr.write(f"Not forked but started cold: {answer[3:]} differs from workbench's.\n")
+        sys.stderr.write(
+            f"Not forked but started cold: {answer[3:]} differs from workbench's. "
+            "The result is the same, only slower.\n"
+        )
 
 
 def _stand_in(server: socket.socket) -> int | None:

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from workbench.core.errors import StateError
+from workbench.core.secrets import private_folder
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -53,6 +54,11 @@ def read_yaml(path: Path) -> Any:
     except yaml.YAMLError as error:
         raise StateError(
             f"{path.name} cannot be read: {error}.",
+            fix=f"mend it, or take it from Git: `git checkout {path.name}`",
+        ) from None
+    except RecursionError:
+        raise StateError(
+            f"{path.name} is nested too deeply to be read.",
             fix=f"mend it, or take it from Git: `git checkout {path.name}`",
         ) from None
 
@@ -121,8 +127,23 @@ def read_lock(dvc_lock: Path) -> dict[str, Any]:
 
 
 def locked(entry: Mapping[str, Any], kind: str) -> dict[str, str]:
-    """Hashes by path of the `deps` or `outs` of one stage in dvc.lock."""
-    return {item["path"]: item.get("md5", "") for item in entry.get(kind, ())}
+    """Hashes by path of the `deps` or `outs` of one stage in dvc.lock; "" where it has none.
+
+    Raises StateError for what is no hash: it becomes part of a path into the cache.
+    """
+    found: dict[str, str] = {}
+    for item in entry.get(kind, ()):
+        md5 = found[item["path"]] = item.get("md5", "")
+        if md5 and not _is_md5(md5):
+            raise StateError(
+                f"dvc.lock has a hash of {item['path']} that is none: {str(md5)[:60]!r}.",
+                fix="take it from Git: `git checkout dvc.lock`",
+            )
+    return found
+
+
+def _is_md5(text: Any) -> bool:
+    return isinstance(text, str) and bool(re.fullmatch(r"[0-9a-f]{32}(\.dir)?", text))
 
 
 def param(params: Mapping[str, Any], dotted: str) -> Any:
@@ -175,7 +196,7 @@ class Hashes:
     def keep(self) -> None:
         """Remember for next time."""
         if self._changed:
-            self.store.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self.store.parent)
             aside = self.store.with_suffix(f".{os.getpid()}.part")
             aside.write_text(json.dumps(self._known), encoding="utf-8")
             aside.replace(self.store)
@@ -223,6 +244,12 @@ class Cache:
         for path, md5 in outs.items():
             if md5.endswith(".dir"):
                 entries = json.loads(self.object(md5).read_bytes())
+                if not all(_is_md5(entry["md5"]) for entry in entries):
+                    raise StateError(
+                        f"DVC's list of {path or md5} has a hash that is none.",
+                        fix="`dvc pull` brings it again, or remove the file of that list: "
+                        f"{self.object(md5)}",
+                    )
                 found |= {f"{path}/{entry['relpath']}": entry["md5"] for entry in entries}
             else:
                 found[path] = md5

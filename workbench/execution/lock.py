@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workbench.core.errors import BusyError
+from workbench.core.secrets import private_folder
 
 _POLL_S = 0.1
 
@@ -30,7 +31,7 @@ def hold(path: Path, what: str, wait_s: float = 0.0) -> Iterator[None]:
     wait_s: how long to wait for another holder; 0 asks once.
     Raises BusyError, naming the holder's process, when the lock is not free in time.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _take(lock, path, what, wait_s)

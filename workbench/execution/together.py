@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.core.errors import BusyError
+from workbench.core.secrets import private, private_folder
 from workbench.execution.keeper import start_keeper
 
-SLOW_S = 60.0
+SLOW_S = 10.0
 """After so long without listening, it is said what is waited for."""
 STOP_S = 10.0
 
@@ -53,7 +54,7 @@ def run_together(
                 f"Port {program.port}, meant for {program.name}, is in use.",
                 fix=f"stop what listens there, or give --{program.name}-port",
             )
-    logs.mkdir(parents=True, exist_ok=True)
+    private_folder(logs)
     # A closed terminal hangs up; what runs in groups of its own would outlive it.
     ends = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
     previous = {number: signal.signal(number, _as_interrupt) for number in ends}
@@ -64,6 +65,7 @@ def run_together(
         for program in programs:
             running.append((program, _start(program, cwd, logs)))
             print(running[-1][1].pid, file=keeper.stdin, flush=True)
+        say(f"starting {', '.join(program.name for program in programs)}", "dim")
         _wait_until_ready(running, logs, say)
         if all(process.poll() is None for _, process in running):
             say("all together until Ctrl-C", "dim")
@@ -88,7 +90,10 @@ def _as_interrupt(*_: object) -> None:
 
 
 def _start(program: Program, cwd: Path, logs: Path) -> subprocess.Popen[bytes]:
-    with (logs / f"{program.name}.log").open("wb") as log:
+    path = logs / f"{program.name}.log"
+    path.unlink(missing_ok=True)  # an older one may be open to all
+    # What a program says may hold a token, and other users of the machine must not read it.
+    with open(path, "xb", opener=private) as log:
         # A group of its own: Ctrl-C reaches us first, and children of the program end with it.
         return subprocess.Popen(
             program.command,
@@ -116,7 +121,8 @@ def _wait_until_ready(
                 waiting.remove((program, process))
         if waiting and time.monotonic() > slow_at:
             names = ", ".join(program.name for program, _ in waiting)
-            say(f"  still starting: {names}; see {logs}", "yellow")
+            verb = "is" if len(waiting) == 1 else "are"
+            say(f"  {names} {verb} still starting; see {logs}", "dim")
             slow_at += SLOW_S
         time.sleep(0.2)
 

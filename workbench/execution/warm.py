@@ -49,7 +49,11 @@ PATIENCE_S = 60.0
 """How long client and minder wait for each other before the stage has started."""
 
 _OWN_VARIABLES = ("DVC_", "WORKBENCH_")
-_SHELL_VARIABLES = frozenset({"_", "COLUMNS", "LINES", "OLDPWD", "PWD", "SHLVL"})
+_SHELL_VARIABLES = frozenset(
+    {"_", "COLUMNS", "LINES", "OLDPWD", "PWD", "SHLVL"}
+    # Prompts: `activate` may export them, and DVC's shell, which asks nobody, takes them away.
+    | {"PS1", "PS2", "PS3", "PS4", "PROMPT", "PROMPT_COMMAND", "RPROMPT", "RPS1", "RPS2"}
+)
 _PR_SET_PDEATHSIG = 1
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import BusyError, StateError
+from workbench.core.secrets import masked, private_folder
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -42,7 +43,7 @@ def open_engine(url: URL) -> Engine:
         return create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 5})
     if url.database:
         with contextlib.suppress(OSError):  # connecting says what is wrong
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            private_folder(Path(url.database).parent)
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": WAIT_S})
 
     @event.listens_for(engine, "connect")
@@ -75,8 +76,9 @@ def explained(url: URL) -> Iterator[None]:
 
 
 def _sentence(url: URL, error: Exception) -> BusyError | StateError:
-    where = url.render_as_string(hide_password=True)
-    reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+    whole = url.render_as_string(hide_password=False)
+    where = masked(whole)
+    reason = masked(str(getattr(error, "orig", error)).strip().splitlines()[0], whole)
     kept = "run records; the ledger is made from them"
     if "database is locked" in reason:
         return BusyError(

@@ -15,6 +15,7 @@ import datetime as dt
 import math
 import os
 import platform
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -26,12 +27,18 @@ import msgspec
 
 from workbench.core.files import folder_aside, read_json, write_json
 from workbench.core.records import VERSION, RunRecord, Window
+from workbench.core.secrets import private_folder
 from workbench.metering import facts
 
 if TYPE_CHECKING:
     from workbench.core.paths import Paths
 
 RECORD, METRICS, OWNER = "record.json", "metrics.jsonl", "owner.json"
+
+_ID = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9a-f]{8}")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_END_S = 253_402_300_800
+"""The end of the year 9999: no date lies beyond."""
 
 _FLUSH_LINES = 200
 _FLUSH_S = 1.0
@@ -151,6 +158,7 @@ def open_run(
         user=facts.user(),
     )
     folder = paths.runs / record.id
+    private_folder(paths.runs)
     with folder_aside(folder) as aside:
         write_json(aside / RECORD, record)
         write_json(aside / OWNER, Owner(platform.node(), os.getpid(), _started(os.getpid())))
@@ -226,11 +234,36 @@ def _read(folder: Path) -> RunRecord | str:
         record = read_json(folder / RECORD, RunRecord)
     except FileNotFoundError:
         return "no record.json"
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, ValueError, OSError, RecursionError) as error:
         return f"record.json cannot be read: {error}"
     if record.version > VERSION:
         return f"made by a newer workbench (version {record.version}, this one reads {VERSION})"
-    return record
+    return _flaw(record, folder.name) or record
+
+
+def _flaw(record: RunRecord, folder: str) -> str:
+    """What no stage writes; "" for none. Ids and names become paths, times become dates."""
+    if record.id != folder:
+        return f"record.json is of run '{record.id[:60]}'"
+    if not _ID.fullmatch(record.id) or not _is_date(record.id):
+        return "its id is none"
+    if not _NAME.fullmatch(record.pipeline):
+        return f"'{record.pipeline[:60]}' is no name of a pipeline"
+    window = record.window
+    if window and not (
+        0 <= window.start_s < _END_S
+        and 0 <= window.end_s < _END_S
+        and 0 <= window.duration_s < _END_S
+    ):
+        return "its times are none"
+    return ""
+
+
+def _is_date(id: str) -> bool:
+    try:
+        return opened_s(id) >= 0
+    except ValueError:
+        return False
 
 
 def _owner(folder: Path) -> Owner | None:

@@ -125,13 +125,23 @@ class Pipeline:
         return None if found is None else dict(found.candidate)
 
     def refusal(self) -> list[str]:
-        """Why the newest candidate was refused, a sentence a gate; empty if it was not."""
-        from workbench.registry.log import read_log
+        """Why today's candidate is not today's champion, a sentence a gate; empty if it is.
 
-        events = read_log(self.paths, self.name)
-        if not events or events[-1].event != "refused":
+        Others that were refused are history: the settings of the champion may be back.
+        """
+        from workbench.registry.log import read_log
+        from workbench.tracking.evidence import read_candidate
+
+        candidate = read_candidate(self.paths, self.name)
+        if candidate is None:
             return []
-        return [gate.sentence for gate in events[-1].gates if not gate.holds]
+        champion = self.champion
+        against = champion["digest"] if champion else None
+        for event in reversed(read_log(self.paths, self.name)):
+            refused = event.event == "refused" and event.digest == candidate["bundle"]
+            if refused and event.champion == against:
+                return [gate.sentence for gate in event.gates if not gate.holds]
+        return []
 
     def usage(self) -> list[dict[str, Any]]:
         """The newest ledger row of each stage; empty before the first sync."""
@@ -186,4 +196,4 @@ def _used(total: Spent | None) -> str:
         if total.energy_kwh is None
         else f"{total.energy_kwh * 1e6:.3g} mWh ({total.known_by})"
     )
-    return f"all stages {total.duration_s:.0f} s, {energy}"
+    return f"last run of each stage: together {total.duration_s:.0f} s, {energy}"

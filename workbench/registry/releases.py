@@ -12,7 +12,7 @@ from workbench.execution.lock import hold
 from workbench.metering import facts
 from workbench.metering.runs import read_runs
 from workbench.registry import contender, history, store
-from workbench.registry.gates import Gate, judge
+from workbench.registry.gates import NO_CHAMPION, THERE_WAS_NONE, Gate, judge
 from workbench.registry.history import CHAMPION
 from workbench.registry.log import Event, append, read_log
 from workbench.registry.mirror import mirror
@@ -210,7 +210,14 @@ def _settle(
     stand = _stand(pipeline, events)
     assert stand is not None  # an alias was just written or found
     found = replace(stand, how=how, problems=problems)
-    return found if judged is None else replace(found, gates=judged)
+    return replace(found, gates=_as_of_then(found.gates) if judged is None else judged)
+
+
+def _as_of_then(gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
+    """Gates that were judged at the release: there is a champion now."""
+    return tuple(
+        replace(gate, sentence=gate.sentence.replace(NO_CHAMPION, THERE_WAS_NONE)) for gate in gates
+    )
 
 
 def _stand(pipeline: str, events: Sequence[Event]) -> Release | None:
@@ -279,11 +286,20 @@ def _refuse(
             user=facts.user(),
         )
         append(paths, pipeline, [refusal])
+    kept = f"release {now.release} as champion" if now else "the candidate; nothing is released"
+    override = f'`workbench release {pipeline} --override "reason"`'
     failing = [gate for gate in judged if not gate.holds]
+    taken = history.rolled_back(events, candidate.digest)
+    if taken and all(gate.name == TAKEN_BACK for gate in failing):
+        raise TakenBackError(
+            f"Candidate {candidate.digest[:12]} of '{pipeline}' was taken back on "
+            f"{taken.time[:10]} ({taken.reason}), so it is not released again.",
+            kept=kept,
+            fix=f"change something, or put it back: {override}",
+        )
     said = ". ".join(f"{gate.name}: {gate.sentence.rstrip('.')}" for gate in failing)
-    only_taken_back = all(gate.name == TAKEN_BACK for gate in failing)
-    raise (TakenBackError if only_taken_back else ReleaseError)(
+    raise ReleaseError(
         f"Candidate {candidate.digest[:12]} of '{pipeline}' does not hold its gates. {said}.",
-        kept=f"release {now.release} as champion" if now else "the candidate; nothing is released",
-        fix=f'make it better, or run `workbench release {pipeline} --override "reason"`',
+        kept=kept,
+        fix=f"make it better, or run {override}",
     )

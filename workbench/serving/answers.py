@@ -19,6 +19,7 @@ INLINE_S = 0.005
 class Dispatcher:
     """Decides where a call runs: fast ones at once and in place, slow ones on one thread.
 
+    Texts and images always take the thread: how long one takes is in the hands of its client.
     A micro-batcher belongs here: `run` is where concurrent calls for one model meet.
     """
 
@@ -27,7 +28,7 @@ class Dispatcher:
 
     async def run(self, model: Model, columns: Mapping[str, Any], rows: int) -> Outputs:
         """Answer `rows` rows; DataError and BundleError as `Bundle.predict`."""
-        if model.call_s * rows <= INLINE_S:
+        if not model.bundle.heavy and model.call_s * rows <= INLINE_S:
             return model.bundle.predict(columns)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, model.bundle.predict, columns)

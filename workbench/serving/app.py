@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import logging
 import time
@@ -20,6 +21,7 @@ from workbench.core.errors import BundleError, DataError, did_you_mean
 from workbench.core.paths import Paths
 from workbench.serving.answers import Dispatcher, record
 from workbench.serving.columns import columns_of
+from workbench.serving.local import refusal
 from workbench.serving.models import Model, Models, load_models, stamp_of
 from workbench.serving.passport import PassportLog
 from workbench.serving.protocol import (
@@ -31,6 +33,7 @@ from workbench.serving.protocol import (
     encode,
     infer_response,
     metadata,
+    rows_in,
 )
 from workbench.serving.session import check_finite
 
@@ -63,9 +66,10 @@ class Refused(Exception):
 class App:
     """Serves the champions that the pointer names, and the next ones as soon as it names them."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, on_ready: Callable[[Models], None] | None = None) -> None:
         self.paths = paths
         self.models = Models()
+        self.on_ready = on_ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -99,7 +103,9 @@ class App:
         await send({"type": "http.response.body", "body": body})
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
-        """Find the route; hot ones first."""
+        """Find the route; hot ones first, for those who may ask."""
+        if reason := refusal(scope["headers"]):
+            raise Refused(403, reason)
         match scope["path"].strip("/").split("/"):
             case ["v2", "models", name, "infer"] | ["v2", "models", name, "versions", _, "infer"]:
                 _need(scope, "POST")
@@ -125,6 +131,9 @@ class App:
             case ["v2", "models", name] | ["v2", "models", name, "versions", _]:
                 _need(scope, "GET")
                 return _found(metadata(self._model(name, scope["path"])))
+            case [""]:
+                _need(scope, "GET")
+                return _found({"workbench": workbench.__version__, "addresses": self._addresses()})
         raise Refused(404, f"No such path. There are: {ROUTES}.")
 
     async def _infer(self, model: Model, scope: Scope, receive: Receive) -> Reply:
@@ -134,6 +143,7 @@ class App:
             raise Refused(400, "Binary tensors are not spoken here: send `data` as JSON.")
         request = decoded(body, decode_infer)
         check_outputs(request, model.bundle)
+        _check_rows(rows_in(request))
         columns, rows = columns_in(request, model.bundle)
         outputs = await self._answer(model, columns, rows)
         passport = record(self.log, model, columns, outputs, start)
@@ -148,6 +158,7 @@ class App:
         one = not isinstance(rows, list)
         if one:
             rows = [content]
+        _check_rows(len(rows))
         columns = columns_of(rows, model.bundle.inputs)
         outputs = await self._answer(model, columns, len(rows))
         passport = record(self.log, model, columns, outputs, start)
@@ -162,8 +173,6 @@ class App:
         return 200, encode(answer), passport.id
 
     async def _answer(self, model: Model, columns: dict[str, Any], rows: int) -> Any:
-        if rows > MAX_ROWS:
-            raise Refused(413, f"{rows} rows in one request; send at most {MAX_ROWS}.")
         outputs = await self.dispatcher.run(model, columns, rows)
         check_finite(outputs)
         return outputs
@@ -189,6 +198,12 @@ class App:
                     404, f"'{name}' has no version '{version[:80]}' here. Served: {model.version}."
                 )
         return model
+
+    def _addresses(self) -> list[str]:
+        """What to ask for, for who opens the server in a browser."""
+        names = sorted(self.models.by_name)
+        asked = (f"{what}/{name}" for name in names for what in ("GET /v2/models", "POST /predict"))
+        return ["GET /v2/health/ready", *asked]
 
     def _ready(self) -> Reply:
         models = self.models
@@ -216,25 +231,50 @@ class App:
         self.log = PassportLog(self.paths.predictions)
         self.dispatcher = Dispatcher()
         watch = asyncio.create_task(self._watch())
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watch
-        self.dispatcher.close()
-        self.log.close()
+        try:
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+        finally:  # whatever happened, what was answered is written down
+            self.dispatcher.close()
+            self.log.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _watch(self) -> None:
-        """Swap in what a changed pointer names; a request under way keeps its model."""
+        """Swap in what a changed pointer names; a request under way keeps its model.
+
+        Nothing but the end of the server ends it: what goes wrong is a problem until a later turn
+        goes well.
+        """
+        failed = ""
         while True:
-            if not self.models.loaded or stamp_of(self.paths.pointer) != self.models.stamp:
-                self.models = await asyncio.to_thread(load_models, self.paths, self.models)
-                for name, problem in self.models.problems.items():
-                    _logger.warning("%s: %s", name, problem)
-                gc.collect()
-                gc.freeze()  # what was loaded stays; the collector need not look at it again
+            try:
+                if failed or not self.models.loaded or self._is_changed():
+                    await self._load()
+                failed = ""
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}"
+                if said != failed:
+                    _logger.exception("%s cannot be watched", self.paths.pointer.name)
+                failed = said
+                problems = {self.paths.pointer.name: f"It cannot be watched: {said}"}
+                self.models = dataclasses.replace(self.models, problems=problems, loaded=True)
             await asyncio.sleep(POLL_S)
+
+    def _is_changed(self) -> bool:
+        return stamp_of(self.paths.pointer) != self.models.stamp
+
+    async def _load(self) -> None:
+        self.models = await asyncio.to_thread(load_models, self.paths, self.models)
+        for name, problem in self.models.problems.items():
+            _logger.warning("%s: %s", name, problem)
+        if self.on_ready is not None:
+            self.on_ready(self.models)
+            self.on_ready = None
+        gc.collect()
+        gc.freeze()  # what was loaded stays; the collector need not look at it again
 
 
 class Disconnected(Exception):
@@ -258,6 +298,12 @@ async def _body(receive: Receive) -> bytes:
             raise Refused(413, f"The body is larger than {MAX_BODY} bytes.")
         if not more:
             return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _check_rows(rows: int) -> None:
+    """Before any work is done on them."""
+    if rows > MAX_ROWS:
+        raise Refused(413, f"{rows} rows in one request; send at most {MAX_ROWS}.")
 
 
 def _need(scope: Scope, method: str) -> None:

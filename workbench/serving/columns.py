@@ -149,7 +149,9 @@ def _images(column: Column, values: Any) -> np.ndarray[Any, Any]:
     """Unsigned bytes, or files (PNG, JPEG; base64 in JSON); a missing image is refused."""
     if values is not None and len(values) and all(isinstance(v, str | bytes) for v in values):
         try:
-            values = pixels(values)
+            values = pixels(values, column.shape)
+        except DataError as error:
+            raise DataError(f"Input '{column.name}' is no image: {error.problem}") from None
         except Exception as error:  # Pillow's decoders share no base class
             raise DataError(f"Input '{column.name}' is no image: {error}") from None
     try:

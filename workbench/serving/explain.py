@@ -51,7 +51,8 @@ class Explanation:
         state = " with uncommitted changes" if origin.commit.dirty else ""
         yield "commit", f"{origin.commit.sha or 'none'}{state}"
         yield "code", f"{origin.notebook} {origin.function} ({origin.fingerprint})"
-        yield "data", _row(origin.data) + (f", as of {origin.as_of}" if origin.as_of else "")
+        data = ", ".join(f"{name}={digest}" for name, digest in origin.data.items())
+        yield "data", data + (f", as of {origin.as_of}" if origin.as_of else "")
         if origin.window:
             yield "training", f"{origin.window.duration_s:.1f} s, {_energy(origin)}"
 
@@ -114,14 +115,21 @@ def _difference(now: dict[str, Any], then: dict[str, Any]) -> float | None:
 
 
 def _row(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in values.items())
+    """Values as Python writes them: a client's text stands in quotes, its line breaks escaped."""
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())
 
 
 def _energy(origin: Origin) -> str:
     """Training energy by domain, each with how it is known."""
     known = [
-        f"{u.domain} {u.energy_kwh:.6f} kWh ({u.provenance})"
+        f"{u.domain} {_mwh(u.energy_kwh)} mWh ({u.provenance})"
         for u in (origin.window.usages if origin.window else ())
         if u.energy_kwh is not None
     ]
     return ", ".join(known) or "energy not measured"
+
+
+def _mwh(kwh: float) -> str:
+    """Milliwatt-hours with three digits, and no powers of ten."""
+    mwh = kwh * 1e6
+    return f"{mwh:.3g}" if mwh < 1000 else f"{mwh:,.0f}"

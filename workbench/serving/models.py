@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +18,13 @@ from workbench.storage.pointer import Alias, Target, read_pointer
 
 ANSWERS: Alias = "champion"
 _WARM_CALLS = 5
+_logger = logging.getLogger(__name__)
 
 Stamp = tuple[int, int, int] | None
-"""Modification time (ns), inode and size of the pointer file; None while there is none."""
+"""Modification time (ns), inode and size of the pointer file; None while there is none.
+
+Where it cannot be looked at: -1, the system's number of the error and 0.
+"""
 
 
 @dataclass(frozen=True)
@@ -63,20 +68,24 @@ def stamp_of(pointer: Path) -> Stamp:
         found = pointer.stat()
     except FileNotFoundError:
         return None
+    except OSError as error:  # a link to itself, a file server that is away, no permission
+        return -1, error.errno or 0, 0
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def load_models(paths: Paths, before: Models | None = None) -> Models:
     """Load what the pointer names, reusing what `before` has loaded; never raises for one bundle.
 
-    A release that cannot be loaded leaves the one before it in place, if there was one, and a
-    problem that says so. The same holds for a pointer that is damaged, or gone.
+    What is on disk may be broken in ways that nobody foresaw, and none of them may end the
+    server's watch over the pointer: whatever goes wrong becomes a problem. A release that cannot
+    be loaded leaves the one before it in place, if there was one, and a problem that says so. The
+    same holds for a pointer that is damaged, or gone.
     """
     before = before or Models()
     stamp = stamp_of(paths.pointer)
     try:
         pipelines = read_pointer(paths.pointer).pipelines
-    except (WorkbenchError, OSError) as error:
+    except Exception as error:
         problem = {paths.pointer.name: _sentence(error)}
         return Models(before.by_name, problem, stamp, True, before.pointed)
     if stamp is None and before.by_name:
@@ -90,7 +99,7 @@ def load_models(paths: Paths, before: Models | None = None) -> Models:
         old = before.by_name.get(name)
         try:
             found[name] = load_model(paths, name, aliases[ANSWERS], old)
-        except (WorkbenchError, OSError) as error:
+        except Exception as error:
             problems[name] = _sentence(error)
             if old is not None:
                 found[name] = old
@@ -127,4 +136,8 @@ def _warm(bundle: Bundle) -> float:
 
 
 def _sentence(error: Exception) -> str:
-    return str(error).replace("\n", " ")
+    """The error in one line; what nobody foresaw with its traceback in the log."""
+    if isinstance(error, WorkbenchError | OSError):
+        return str(error).replace("\n", " ")
+    _logger.error("loading failed", exc_info=error)
+    return f"{type(error).__name__}: {error}".replace("\n", " ")

@@ -24,6 +24,7 @@ import msgspec
 from workbench.core.errors import StateError
 from workbench.core.paths import Paths
 from workbench.core.records import VERSION
+from workbench.core.secrets import private, private_folder
 
 FLUSH_S = 0.5
 LIMIT_BYTES = 32 << 20
@@ -183,9 +184,12 @@ def _read(line: bytes) -> Passport | None:
 
 
 def _append(path: Path, lines: list[bytes]) -> None:
-    """Append whole lines; after a torn one, begin on a line of its own."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b", buffering=0) as file:
+    """Append whole lines; after a torn one, begin on a line of its own.
+
+    They hold what people asked: only the server's own user may read them.
+    """
+    private_folder(path.parent)
+    with open(path, "a+b", buffering=0, opener=private) as file:
         size = file.seek(0, os.SEEK_END)
         if size:
             file.seek(size - 1)

@@ -115,7 +115,7 @@ def columns_in(request: InferRequest, bundle: Bundle) -> tuple[dict[str, Any], i
         column = bundle.inputs.get(tensor.name)
         if column is None:
             raise DataError(
-                f"Unknown input '{tensor.name}'.{did_you_mean(tensor.name, bundle.inputs)}"
+                f"Unknown input '{tensor.name[:80]}'.{did_you_mean(tensor.name, bundle.inputs)}"
             )
         if tensor.name in columns:
             raise DataError(f"Input '{tensor.name}' is given twice.")
@@ -128,24 +128,38 @@ def columns_in(request: InferRequest, bundle: Bundle) -> tuple[dict[str, Any], i
     return columns, rows
 
 
+def rows_in(request: InferRequest) -> int:
+    """The most rows that any tensor says it has and has values for."""
+    return max((min(t.shape[0], len(t.data)) for t in request.inputs if t.shape), default=0)
+
+
 def check_outputs(request: InferRequest, bundle: Bundle) -> None:
-    """Refuse an output that the bundle does not have, before anything is computed."""
+    """Refuse an output that the bundle does not have, before anything is computed.
+
+    One that is named twice is refused too: a short request must not ask for gigabytes.
+    """
+    named: set[str] = set()
     for wanted in request.outputs or ():
-        if wanted.name not in bundle.output_names:
+        name = wanted.name
+        if name not in bundle.output_names:
             raise DataError(
-                f"Unknown output '{wanted.name}'.{did_you_mean(wanted.name, bundle.output_names)}"
+                f"Unknown output '{name[:80]}'.{did_you_mean(name, bundle.output_names)}"
             )
+        if name in named:
+            raise DataError(f"Output '{name}' is named twice.")
+        named.add(name)
 
 
 def infer_response(model: Model, request: InferRequest, id: str, outputs: Outputs) -> bytes:
-    """Encode the answer; `parameters.id` is the prediction's own id."""
+    """Encode the answer; `parameters` hold the prediction's own id and the model's notice."""
+    notice = model.bundle.signature.notice
     names = [wanted.name for wanted in request.outputs] if request.outputs else outputs
     return encode(
         {
             "model_name": model.pipeline,
             "model_version": model.version,
             "id": id if request.id is None else request.id,
-            "parameters": {"id": id},
+            "parameters": {"id": id, **({"notice": notice} if notice else {})},
             "outputs": [
                 {
                     "name": name,

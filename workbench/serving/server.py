@@ -6,10 +6,14 @@ import gc
 import ipaddress
 import signal
 import socket
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import BusyError, MissingError
 from workbench.core.paths import Paths
+
+if TYPE_CHECKING:
+    from workbench.serving.models import Models
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -46,22 +50,27 @@ def listen(host: str = HOST, port: int = PORT) -> socket.socket:
     return server
 
 
-def serve(paths: Paths, listening: socket.socket) -> None:
+def serve(
+    paths: Paths, listening: socket.socket, on_ready: Callable[[Models], None] | None = None
+) -> None:
     """Answer on `listening` until SIGTERM or SIGINT; then end requests, write passports, return.
 
-    Ready a moment after it starts to listen: `/v2/health/ready` says when, or what is missing.
+    Ready a moment after it starts to listen: `/v2/health/ready` says when, or what is missing, and
+    `on_ready` is called once with what was loaded.
     """
     import uvicorn
 
     from workbench.serving.app import App
+    from workbench.serving.wire import MAX_CONNECTIONS, BoundedProtocol
 
     # A request leaves no cycles behind: to look for them every 700 objects is in vain.
     gc.set_threshold(50_000, 20, 100)
     server = uvicorn.Server(
         uvicorn.Config(
-            App(paths),
+            App(paths, on_ready),
             loop="uvloop",
-            http="httptools",
+            http=BoundedProtocol,
+            limit_concurrency=MAX_CONNECTIONS,
             ws="none",
             lifespan="on",
             log_config=None,

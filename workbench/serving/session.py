@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnxruntime as ort
 
@@ -48,11 +49,11 @@ class Bundle:
         except Exception as error:  # ONNX Runtime's own errors share no base class
             raise BundleError(f"model.onnx of {folder} cannot be loaded: {error}.") from None
         self.inputs: dict[str, Column] = {c.name: c for c in self.signature.inputs}
-        heavy = any(c.role in ("text", "image") for c in self.signature.inputs)
-        self.rows_at_once = HEAVY_ROWS if heavy else MANY_ROWS
+        self.heavy = any(c.role in ("text", "image") for c in self.signature.inputs)
+        self.rows_at_once = HEAVY_ROWS if self.heavy else MANY_ROWS
         self.output_names = [o.name for o in self.session.get_outputs()]
         self.lookups: dict[str, list[Any]] = {
-            path.stem: read_json(path) for path in sorted((folder / "lookups").glob("*.json"))
+            path.stem: _read_lookup(path) for path in sorted((folder / "lookups").glob("*.json"))
         }
 
     def predict(self, columns: Mapping[str, Any]) -> Outputs:
@@ -65,7 +66,7 @@ class Bundle:
         """
         for name in columns:
             if name not in self.inputs:
-                raise DataError(f"Unknown input '{name}'.{did_you_mean(name, self.inputs)}")
+                raise DataError(f"Unknown input '{name[:80]}'.{did_you_mean(name, self.inputs)}")
         lengths = {len(values) for values in columns.values()}
         if len(lengths) != 1:
             raise DataError("Columns have different lengths." if lengths else "No columns given.")
@@ -126,6 +127,9 @@ def released_folder(bundles: Path, digest: str) -> Path:
     again = "run `workbench release`, which copies bundles from the DVC cache"
     if not re.fullmatch("[0-9a-f]{64}", digest) or not (folder / CHECKSUMS).is_file():
         raise BundleError(f"Bundle {digest[:12]} is not in {bundles}.", fix=again)
+    link = next((path for path in (folder, *folder.rglob("*")) if path.is_symlink()), None)
+    if link is not None:  # a release is a copy; what a link leads to changes behind its back
+        raise BundleError(f"Bundle {digest[:12]} was altered: {link.name} is a link.", fix=again)
     found = digest_file(folder / CHECKSUMS)
     if found != digest:
         raise BundleError(f"Bundle {digest[:12]} was altered: it is now {found[:12]}.", fix=again)
@@ -142,6 +146,16 @@ def check_finite(outputs: Outputs) -> None:
         if not few and not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0][0])
             raise DataError(f"The model has no finite '{name}' for rows[{row}].")
+
+
+def _read_lookup(path: Path) -> list[Any]:
+    """A look-up table: row numbers lead into it, so it can only be a list."""
+    try:
+        return read_json(path, list[Any])
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise BundleError(
+            f"lookups/{path.name} of {path.parents[1]} cannot be read: {error}."
+        ) from None
 
 
 def _look_up(values: Any, table: list[Any]) -> Any:

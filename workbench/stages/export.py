@@ -131,7 +131,8 @@ def _parity(
 ) -> dict[str, Any]:
     """Compare bundle and module on every test row; BundleError beyond 1e-4.
 
-    Row numbers must be equal, except where their scores are: equals may come in any order.
+    Values beyond one are compared by their size: a price in dollars has no four digits behind the
+    point in float32. Row numbers must be equal, except where their scores are: equals may come in any order.
     """
     raw = arrays(test, {c.name: c.role for c in served.inputs})
     found = Bundle(folder, threads=2).predict(raw)
@@ -144,7 +145,8 @@ def _parity(
             ours = found[name][part]
             if np.issubdtype(theirs.dtype, np.floating):
                 # Equal infinities are equal, though their difference is not a number.
-                gap = np.where(ours == theirs, 0.0, np.abs(ours - theirs))
+                size_of = np.maximum(1.0, np.abs(theirs))
+                gap = np.where(ours == theirs, 0.0, np.abs(ours - theirs) / size_of)
                 worst = max(worst, float(np.max(gap, initial=0.0)))
             else:
                 scores = [w for w in wanted.values() if np.issubdtype(w.dtype, np.floating)]

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from workbench.execution.plan import INSTALLED, plan
 from workbench.metering.report import write_usage
 
 Say = Callable[..., None]
+"""Called as `say(text, style)`; with `passing=True` for what the next line may replace."""
 
 _RUNNING = re.compile(r"^Running stage '(.+)':")
 _SKIPPED = re.compile(r"^Stage '(.+)' didn't change, skipping")
@@ -33,12 +34,21 @@ _QUIET = re.compile(
 
 
 def repro(
-    paths: Paths, pipelines: list[str], *, cold: bool, release: bool, keep_going: bool, say: Say
+    paths: Paths,
+    pipelines: list[str],
+    *,
+    cold: bool,
+    release: bool,
+    keep_going: bool,
+    say: Say,
+    until: str = "candidate",
 ) -> int:
     """Run `pipelines` (all when empty) to their releases; returns the exit code.
 
-    cold: without the fork server. Raises BusyError when another repro runs in this checkout.
+    cold: without the fork server. until: the last stage that is run.
+    Raises BusyError when another repro runs in this checkout.
     """
+    say("looking for what changed", "dim", passing=True)
     params = read_params(paths.params)
     chosen = pipelines or list(params.pipelines)
     for name in chosen:
@@ -58,7 +68,7 @@ def repro(
                 code = 0
                 if any(INSTALLED in s.reasons for s in steps):
                     code = _dvc(paths, ["--force", "--single-item", "fingerprint"], say)
-                targets = [f"candidate@{name}" for name in chosen]
+                targets = [f"{until}@{name}" for name in chosen]
                 code = code or _dvc(paths, [*targets, *["--keep-going"] * keep_going], say)
         finally:
             # What failed is tracked too: it cost something.
@@ -96,13 +106,15 @@ def _environment() -> Iterator[None]:
 
 
 def _dvc(paths: Paths, arguments: list[str], say: Say) -> int:
-    """Run `dvc repro`, telling each stage in a line; returns 1 if it failed."""
-    command = [sys.executable, "-m", "dvc", "repro", *arguments]
+    """Run `dvc repro`, telling each stage in a line; returns 1 if it failed.
+
+    Standard error is left to DVC and the stages: a training shows its own bar.
+    """
+    command = [sys.executable, "-m", "workbench.execution.quietdvc", "repro", *arguments]
     with subprocess.Popen(command, cwd=paths.root, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None  # asked for above
-            for text, style in _told(process.stdout):
-                say(text, style)
+            _tell(process.stdout, say)
         except KeyboardInterrupt:
             # The terminal sent it to DVC and the stage as well: let them end in order.
             process.communicate()
@@ -110,23 +122,24 @@ def _dvc(paths: Paths, arguments: list[str], say: Say) -> int:
         return 1 if process.wait() else 0
 
 
-def _told(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
-    """Turn DVC's lines into one line for each stage, with how long it took."""
+def _tell(lines: Iterable[str], say: Say) -> None:
+    """Turn DVC's lines into one line for each stage: that it runs, then how long it took."""
     running, began = "", time.monotonic()
     for line in lines:
         text = line.rstrip()
         started, skipped, restored = (p.match(text) for p in (_RUNNING, _SKIPPED, _RESTORED))
         if (started or skipped or restored) and running:
-            yield f"  {running}  {time.monotonic() - began:.1f} s", "green"
+            say(f"  {running}  {time.monotonic() - began:.1f} s", "green")
             running = ""
         if started:
             running, began = started[1], time.monotonic()
+            say(f"  {running} runs", "dim", passing=True)
         elif restored:
-            yield f"  {restored[1]}  restored from the cache", "blue"
+            say(f"  {restored[1]}  restored from the cache", "blue")
         elif not skipped and not _QUIET.match(text):
-            yield text, ""
+            say(text)
     if running:
-        yield f"  {running}  {time.monotonic() - began:.1f} s", "green"
+        say(f"  {running}  {time.monotonic() - began:.1f} s", "green")
 
 
 def _release(paths: Paths, params: Params, pipelines: list[str], code: int, say: Say) -> int:
@@ -134,6 +147,7 @@ def _release(paths: Paths, params: Params, pipelines: list[str], code: int, say:
     from workbench.registry.releases import release
 
     for pipeline in pipelines:
+        say(f"  judging {pipeline}", "dim", passing=True)
         if not (paths.stage("candidate", pipeline) / "candidate.json").is_file():
             continue
         try:

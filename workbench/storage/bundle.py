@@ -21,6 +21,13 @@ from workbench.core.records import VERSION, Signature
 CHECKSUMS = "checksums.json"
 
 
+class _Sums(msgspec.Struct):
+    """What `checksums.json` holds."""
+
+    sha256: dict[str, str]
+    version: int = 0
+
+
 def seal(folder: Path) -> str:
     """Write the checksums of all files in `folder`; return the bundle's digest (hex)."""
     write_json(folder / CHECKSUMS, {"version": VERSION, "sha256": _sums(folder)})
@@ -34,15 +41,15 @@ def verify(folder: Path) -> str:
             f"{folder} holds no bundle ({CHECKSUMS} is missing).",
             fix="run `workbench repro`, or `dvc pull` if it was made elsewhere",
         )
-    stated = read_json(folder / CHECKSUMS)
-    if stated.get("version", 0) > VERSION:
+    stated = _read_sums(folder / CHECKSUMS)
+    if stated.version > VERSION:
         raise BundleError(
-            f"{folder} is a bundle of version {stated['version']}; this workbench reads {VERSION}.",
+            f"{folder} is a bundle of version {stated.version}; this workbench reads {VERSION}.",
             fix="update the workbench",
         )
     found = _sums(folder)
-    for name in sorted({*stated["sha256"], *found}):
-        if stated["sha256"].get(name) != found.get(name):
+    for name in sorted({*stated.sha256, *found}):
+        if stated.sha256.get(name) != found.get(name):
             what = "is missing" if name not in found else "was altered or added"
             raise BundleError(
                 f"{name} of bundle {folder} {what} since the bundle was sealed.",
@@ -57,13 +64,28 @@ def read_signature(folder: Path) -> Signature:
         return read_json(folder / "signature.json", Signature)
     except FileNotFoundError:
         raise BundleError(f"{folder} holds no bundle (signature.json is missing).") from None
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BundleError(f"signature.json of {folder} cannot be read: {error}.") from None
 
 
+def _read_sums(path: Path) -> _Sums:
+    try:
+        return read_json(path, _Sums)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise BundleError(f"{CHECKSUMS} of {path.parent} cannot be read: {error}.") from None
+
+
 def _sums(folder: Path) -> dict[str, str]:
-    return {
-        file.relative_to(folder).as_posix(): digest_file(file)
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.name != CHECKSUMS
-    }
+    """SHA-256 of every file by relative path.
+
+    A link to a file counts as the file, because DVC may link what it checks out. A link to a
+    folder is refused: its files would be read, and not be summed.
+    """
+    found: dict[str, str] = {}
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if file.is_symlink() and file.is_dir():
+            raise BundleError(f"{name} of bundle {folder} is a link to another folder.")
+        if file.is_file() and name != CHECKSUMS:
+            found[name] = digest_file(file)
+    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -17,6 +17,9 @@ from workbench.core.files import read_json, write_json
 from workbench.core.records import VERSION
 
 Alias = Literal["champion", "challenger"]
+Name = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]*\\Z", max_length=100)]
+"""A pipeline: it becomes part of paths and addresses."""
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}\\Z")]
 
 _AGAIN = "run `workbench release` to write it again"
 
@@ -25,7 +28,7 @@ _AGAIN = "run `workbench release` to write it again"
 class Target:
     """One deployed release. digest: of its bundle, hex; run_id: of the run that trained it."""
 
-    digest: str
+    digest: Digest
     release: int
     run_id: str
 
@@ -35,7 +38,7 @@ class Pointer:
     """Deployed releases by pipeline and alias."""
 
     version: int = VERSION
-    pipelines: dict[str, dict[Alias, Target]] = field(default_factory=dict)
+    pipelines: dict[Name, dict[Alias, Target]] = field(default_factory=dict)
 
 
 def read_pointer(path: Path) -> Pointer:
@@ -44,7 +47,7 @@ def read_pointer(path: Path) -> Pointer:
         pointer = read_json(path, Pointer)
     except FileNotFoundError:
         return Pointer()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise StateError(
             f"{path.name} cannot be read: {error}.", kept="the releases and bundles", fix=_AGAIN
         ) from None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from workbench.core.errors import StateError
+from workbench.core.secrets import masked, private_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,7 +79,7 @@ class Store:
         """MLflow's client; its import takes seconds, its first database some more."""
         self.reach()
         _quieten()
-        self.paths.home.mkdir(parents=True, exist_ok=True)
+        private_folder(self.paths.home)
         from mlflow import MlflowClient
 
         with self.explained():
@@ -86,10 +87,17 @@ class Store:
 
     def reach(self) -> None:
         """Raise StateError at once when a server does not listen, before anything is imported."""
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not self.url.startswith(("http://", "https://")):
             return
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            parts = urlsplit(self.url)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:  # its text repeats a piece of the password
+            raise self._unreachable(
+                "its address cannot be read; in a password write %40 for @, %2F for /, %23 for #"
+            ) from None
+        if not parts.hostname:
+            return
         try:
             socket.create_connection((parts.hostname, port), timeout=CONNECT_S).close()
         except OSError as error:
@@ -181,7 +189,7 @@ class Store:
             reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
             if "no such table" in reason or "does not exist" in reason:
                 return []
-            raise self._unreachable(reason) from None
+            raise self._unreachable(reason, database=True) from None
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
@@ -194,13 +202,25 @@ class Store:
         try:
             yield
         except (MlflowException, RequestException, SQLAlchemyError) as error:
-            raise self._unreachable((str(error).strip() or "no reason").splitlines()[0]) from error
+            reason = (str(error).strip() or "no reason").splitlines()[0]
+            causes = (error, error.__cause__, error.__context__)
+            database = any(isinstance(cause, SQLAlchemyError) for cause in causes)
+            raise self._unreachable(reason, database or "sqlite3." in reason) from error
 
-    def _unreachable(self, reason: str) -> StateError:
+    def _unreachable(self, reason: str, database: bool = False) -> StateError:
+        """The sentence for `reason`; only a complaint of the `database` speaks against its file."""
+        reason = masked(reason, self.url)
         reason = reason if len(reason) <= 200 else f"{reason[:200]}..."
         file = self.url.partition("sqlite:///")[2]
         if "out-of-date database schema" in reason:
             fix = f"run `mlflow db upgrade {self._shown}`, then `workbench sync`"
+        elif file and not database:
+            return StateError(
+                f"MLflow refuses what it was given: {reason.rstrip('.')}.",
+                kept=KEPT,
+                fix="`workbench runs` names damaged run records; move such a folder away, then "
+                "`workbench sync`",
+            )
         elif file:
             fix = f"move it away (`mv {file} {file}.damaged`), then `workbench sync` makes it again"
         else:
@@ -214,10 +234,7 @@ class Store:
     @property
     def _shown(self) -> str:
         """The address without its password."""
-        parts = urlsplit(self.url)
-        if "@" not in parts.netloc:
-            return self.url
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return masked(self.url)
 
 
 def _quieten() -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from workbench.core.errors import PipelineError
+from workbench.data.examples import WEIGHT, weights_of
 from workbench.data.fitted import Fitted, arrays, codes, numbers
 from workbench.data.tokens import TOKENIZER, read_tokenizer, token_ids
 
@@ -27,7 +28,9 @@ def tensors(rows: Any, fitted: Fitted, data: Tables | None = None) -> dict[str, 
     """
     roles: dict[str, Role] = {name: fit.role for name, fit in fitted.columns.items()}
     found: dict[str, Tensor] = {}
-    for name, raw in arrays(rows, roles).items():
+    for name in sorted(roles):
+        # One column at a time: words as objects need ten times the memory of their codes.
+        raw = arrays(rows, {name: roles[name]})[name]
         if roles[name] in ("word", "list"):
             found[name] = torch.from_numpy(codes(raw, fitted.columns[name].words))
         elif roles[name] == "text":
@@ -35,6 +38,12 @@ def tensors(rows: Any, fitted: Fitted, data: Tables | None = None) -> dict[str, 
         else:
             found[name] = torch.from_numpy(raw.copy())  # Arrow's memory is read-only
     return {name: found[name] for name in sorted(found)}
+
+
+def row_weights(rows: Any, mean: float) -> dict[str, Tensor]:
+    """The column with how much each row counts, over `mean`, float32 [rows]; none where all do."""
+    weight = weights_of(rows)
+    return {} if weight is None else {WEIGHT: torch.from_numpy(weight / mean).to(torch.float32)}
 
 
 def tokens(data: Tables | None, texts: Sequence[str]) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from workbench.data.fitted import ColumnFit, Fitted
 
 _CLIP = 10.0
+_HIDDEN_WORDS = 0.03
 
 
 DAY_S, YEAR_S = 86_400, 31_556_952
@@ -44,6 +45,9 @@ class Columns(nn.Module):
     heavy tails are seen through the signed logarithm; all are standardised and clipped at ten
     deviations. Words: an embedding of the code. Times: their calendar parts. Columns of other
     roles are left to the model.
+
+    rare: whether words that training saw fewer than OFTEN times count as unknown, and a few of
+    the others as well while training, so that an unknown word has learnt what to mean.
     """
 
     median: Tensor
@@ -52,7 +56,9 @@ class Columns(nn.Module):
     log: Tensor
     flag_at: Tensor
 
-    def __init__(self, fitted: Fitted, *, only: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self, fitted: Fitted, *, only: tuple[str, ...] | None = None, rare: bool = False
+    ) -> None:
         super().__init__()
         chosen = {n: f for n, f in fitted.columns.items() if only is None or n in only}
         self.numbers = [n for n, f in chosen.items() if f.role == "number"]
@@ -66,13 +72,15 @@ class Columns(nn.Module):
         self.register_buffer("log", torch.tensor([f.log for f in fits]))
         self.flagged = [i for i, f in enumerate(fits) if f.missing_fraction > 0]
         self.register_buffer("flag_at", torch.tensor(self.flagged, dtype=torch.int64))
+        self.rare = rare
+        counts = [chosen[n].often if rare else len(chosen[n].words) for n in self.words]
         self.embeddings = nn.ModuleList(
-            nn.Embedding(len(chosen[n].words) + 1, embedding_width(chosen[n])) for n in self.words
+            nn.Embedding(count + 1, embedding_width(count)) for count in counts
         )
         self.width = (
             len(self.numbers)
             + len(self.flagged)
-            + sum(embedding_width(chosen[n]) for n in self.words)
+            + sum(embedding_width(count) for count in counts)
             + sum(6 if season else 4 for season in self.seasons)
         )
 
@@ -88,15 +96,24 @@ class Columns(nn.Module):
             if self.flagged:
                 parts.append(missing.index_select(1, self.flag_at).to(value.dtype))
         for name, embedding in zip(self.words, self.embeddings, strict=True):
-            parts.append(embedding(columns[name]))
+            code = columns[name]
+            parts.append(embedding(self._known(code, embedding) if self.rare else code))
         for name, season in zip(self.times, self.seasons, strict=True):
             parts.append(calendar(columns[name], year=season))
         return torch.cat(parts, dim=1)
 
+    def _known(self, code: Tensor, embedding: nn.Module) -> Tensor:
+        """`code`, or 0 where the word is rare or, in training, hidden."""
+        assert isinstance(embedding, nn.Embedding)  # made so above
+        code = torch.where(code < embedding.num_embeddings, code, 0)
+        if self.training:
+            code = torch.where(torch.rand(code.shape, device=code.device) < _HIDDEN_WORDS, 0, code)
+        return code
 
-def embedding_width(fit: ColumnFit) -> int:
-    """Width of a word's embedding: grows slowly with the vocabulary, at most 32."""
-    return max(1, min(32, round(1.6 * (len(fit.words) + 1) ** 0.4)))
+
+def embedding_width(words: int) -> int:
+    """Width of a word's embedding: grows slowly with the number of words, at most 32."""
+    return max(1, min(32, round(1.6 * (words + 1) ** 0.4)))
 
 
 class MLP(nn.Module):
@@ -112,6 +129,7 @@ class MLP(nn.Module):
         super().__init__()
         self.columns = Columns(fitted)
         count = outputs or len(fitted.classes) or 1
+        self.single = count == 1  # ONNX refuses to squeeze what torch leaves alone
         layers: list[nn.Module] = []
         width = self.columns.width
         for size in hidden:
@@ -123,4 +141,5 @@ class MLP(nn.Module):
 
     def forward(self, columns: Mapping[str, Tensor]) -> Tensor:
         """Return logits (or the standardised value), [rows] or [rows, classes]."""
-        return self.layers(self.columns(columns)).squeeze(-1)
+        answer = self.layers(self.columns(columns))
+        return answer.squeeze(-1) if self.single else answer

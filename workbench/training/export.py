@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import warnings
 from collections.abc import Mapping
@@ -19,16 +20,21 @@ OPSET = 20
 
 
 class _Positional(nn.Module):
-    """`forward(columns=...)` with outputs in a fixed order, as the exporter wants it."""
+    """`forward(columns=...)` with outputs in a fixed order, as the exporter wants it.
 
-    def __init__(self, module: nn.Module, names: list[str]) -> None:
+    inputs: names of columns by the plain keys that stand for them in the exporter, which trips
+    over names with blanks, signs or letters beyond ASCII.
+    """
+
+    def __init__(self, module: nn.Module, inputs: dict[str, str], outputs: list[str]) -> None:
         super().__init__()
         self.module = module
-        self.names = names
+        self.inputs = inputs
+        self.outputs = outputs
 
     def forward(self, columns: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        answer = self.module(columns)
-        return tuple(answer[name] for name in self.names)
+        answer = self.module({name: columns[key] for key, name in self.inputs.items()})
+        return tuple(answer[name] for name in self.outputs)
 
 
 def export_onnx(
@@ -49,15 +55,16 @@ def export_onnx(
 
     module = module.eval()
     names = [column.name for column in inputs]
+    keys = {f"c{place:05}": name for place, name in enumerate(names)}
     batch = torch.export.Dim("rows", min=1)
     shapes = {
-        name: {0: batch}
+        key: {0: batch}
         | {
-            axis + 1: torch.export.Dim(f"{name}_{axis}", min=1)
+            axis + 1: torch.export.Dim(f"{key}_{axis}", min=1)
             for axis, size in enumerate(column.shape)
             if size == -1
         }
-        for name, column in zip(names, inputs, strict=True)
+        for key, column in zip(keys, inputs, strict=True)
     }
     missing = [name for name in names if name not in example]
     if missing:
@@ -65,13 +72,13 @@ def export_onnx(
             f"Input '{missing[0]}' of what is served is no column of the examples.",
             fix=f"give `example={{'{missing[0]}': tensor}}` to wb.Served",
         )
-    given = {name: _example(example[name], len(shapes[name])) for name in names}
+    given = {key: _example(example[name], len(shapes[key])) for key, name in keys.items()}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                _Positional(module, [o.name for o in outputs]).eval(),
+                _Positional(module, keys, [o.name for o in outputs]).eval(),
                 kwargs={"columns": given},
                 dynamic_shapes={"columns": shapes},
                 dynamo=True,
@@ -88,7 +95,7 @@ def export_onnx(
         ) from error
     assert program is not None  # dynamo export without a file name returns the program
     model = program.model_proto
-    _rename(model.graph, names, [o.name for o in outputs])
+    _rename(model.graph, keys, [o.name for o in outputs])
     _strip(model)
     for column in inputs:
         if column.role in ("word", "list"):
@@ -110,16 +117,16 @@ def _example(column: Tensor, varying: int) -> Tensor:
     return column
 
 
-def _rename(graph: Any, inputs: list[str], outputs: list[str]) -> None:
+def _rename(graph: Any, inputs: Mapping[str, str], outputs: list[str]) -> None:
     """Name graph inputs by their columns and outputs by their names.
 
-    The exporter flattens the dict in its own order and drops inputs that are not used: it names
-    each after its key, `columns_<name>` or plainly.
+    inputs: names of columns by key. The exporter flattens the dict in its own order and drops
+    inputs that are not used: it names each after its key, `columns_<key>` or plainly.
     """
-    taken = {value.name: value.name for value in graph.input}
+    taken = {value.name for value in graph.input}
     mapping: dict[str, str] = {}
-    for name in inputs:
-        for spelt in (f"columns_{name}", name):
+    for key, name in inputs.items():
+        for spelt in (f"columns_{key}", key):
             if spelt in taken:
                 mapping[spelt] = name
                 break
@@ -127,8 +134,12 @@ def _rename(graph: Any, inputs: list[str], outputs: list[str]) -> None:
             raise PipelineError(f"The exported model lost its input '{name}'.")
     mapping |= {v.name: new for v, new in zip(graph.output, outputs, strict=True)}
     used = {n for node in graph.node for n in (*node.input, *node.output)} - set(mapping)
-    for name in set(mapping.values()) & used:
-        mapping[name] = f"{name}_inner"
+    used |= {value.name for value in graph.initializer}
+    free = (f"inner_{n}" for n in itertools.count())
+    for name in sorted(set(mapping.values()) & used):
+        mapping[name] = next(one for one in free if one not in used | set(mapping.values()))
+    for value in graph.initializer:
+        value.name = mapping.get(value.name, value.name)
     for value in (*graph.input, *graph.output, *graph.value_info):
         value.name = mapping.get(value.name, value.name)
     for node in graph.node:
@@ -160,7 +171,9 @@ def _encode(model: Any, name: str, words: tuple[str, ...]) -> None:
     from onnx import TensorProto, helper
 
     graph = model.graph
-    codes = f"{name}_codes"
+    used = {n for node in graph.node for n in (*node.input, *node.output)}
+    used |= {value.name for value in (*graph.input, *graph.initializer)}
+    codes = next(one for n in itertools.count() if (one := f"{name}_codes{n or ''}") not in used)
     for node in graph.node:
         node.input[:] = [codes if n == name else n for n in node.input]
     value = next(v for v in graph.input if v.name == name)

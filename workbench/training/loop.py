@@ -71,9 +71,7 @@ def train(
     saved, saved_at = progress.epoch, time.monotonic()
     while not _done(progress, settings):
         began = time.monotonic()
-        seed = settings.seed * 1_000_003 + progress.epoch
-        torch.manual_seed(seed + place.rank)
-        train_loss = _epoch(stepping, train_rows, loss, optimizer, settings, place, seed)
+        train_loss = _epoch(stepping, train_rows, loss, optimizer, settings, place, progress.epoch)
         valid_loss = _validate(model, valid_rows, loss, place, rows_at_once(settings.batch_size))
         if not (math.isfinite(train_loss) and math.isfinite(valid_loss)):
             raise TrainingError(
@@ -142,13 +140,25 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     settings: Train,
     place: Place,
-    seed: int,
+    epoch: int,
 ) -> float:
-    """One pass over the shuffled rows; returns the mean loss by row."""
+    """One pass over the shuffled rows; returns the mean loss by row.
+
+    Everything random depends on the number of the epoch alone, so that a resumed run is the same.
+    """
+    seed = settings.seed * 1_000_003 + epoch
+    torch.manual_seed(seed + place.rank)
     model.train()
     total = torch.zeros((), device=place.device)
     seen = 0
-    for index in rows.shuffled(settings.batch_size, seed, place.rank, place.world):
+    steps = math.ceil(rows.rows / settings.batch_size)
+    batches = rows.shuffled(settings.batch_size, seed, place.rank, place.world)
+    for number, index in enumerate(batches):
+        if settings.schedule == "cosine":
+            done = (epoch + number / steps) / settings.epochs
+            optimizer.param_groups[0]["lr"] = (
+                settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
+            )
         columns, target = rows.take(index)
         with place.autocast():
             value = loss(model, columns, target)

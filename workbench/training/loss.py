@@ -11,10 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.core.errors import PipelineError
+from workbench.data.examples import WEIGHT
 from workbench.data.fitted import Fitted
 
 Loss = Callable[[nn.Module, Mapping[str, Tensor], Any], Tensor]
-"""From model, columns and target (as `targets` gives it; None without any) to a scalar."""
+"""From model, columns and target (as `targets` gives it; None without any) to a scalar.
+
+Where rows do not all count the same, `columns["label_weight"]` says how much each does; it is no
+column of the model. Over the training side its mean is 1.
+"""
 
 
 def positive_weight(fitted: Fitted, balance: str) -> float:
@@ -26,27 +31,53 @@ def positive_weight(fitted: Fitted, balance: str) -> float:
 
 
 def default_loss(fitted: Fitted, balance: str) -> Loss:
-    """Return the loss of a task: cross-entropy, or the squared error over all targets."""
+    """Return the loss of a task: cross-entropy, or the squared error over all targets.
+
+    A model may answer as several members, along an axis in front of the rows: each member is
+    judged by itself, and the loss is their mean.
+    """
     if fitted.task == "binary":
         weight = torch.tensor(positive_weight(fitted, balance))
 
         def binary(model: nn.Module, columns: Mapping[str, Tensor], target: Tensor) -> Tensor:
-            output = model(columns)
+            output, counts = model(columns), columns.get(WEIGHT)
             return F.binary_cross_entropy_with_logits(
-                output, target, pos_weight=weight.to(output.device)
+                output,
+                target.expand_as(output),
+                None if counts is None else counts.expand_as(output),
+                pos_weight=weight.to(output.device),
             )
 
         return binary
     if fitted.task == "multiclass":
-        return lambda model, columns, target: F.cross_entropy(model(columns), target)
+        return _multiclass
     if fitted.task == "ranking":
         return _ranking
     if fitted.task == "regression":
-        return lambda model, columns, target: F.mse_loss(model(columns), target)
+        return _regression
     raise PipelineError(
         f"Task '{fitted.task}' has no default loss.",
         fix="define `loss(model, columns, target)` in the pipeline",
     )
+
+
+def _multiclass(model: nn.Module, columns: Mapping[str, Tensor], target: Tensor) -> Tensor:
+    output = model(columns)
+    each = target.expand(output.shape[:-1])
+    losses = F.cross_entropy(output.flatten(0, -2), each.flatten(), reduction="none")
+    return _mean(losses.reshape(each.shape), columns)
+
+
+def _regression(model: nn.Module, columns: Mapping[str, Tensor], target: Tensor) -> Tensor:
+    output = model(columns)
+    losses = F.mse_loss(output, target.expand_as(output), reduction="none")
+    return _mean(losses.mean(-1) if target.dim() > 1 else losses, columns)
+
+
+def _mean(losses: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+    """Mean of `losses` ([rows], or [members, rows]), each row counting as much as it weighs."""
+    counts = columns.get(WEIGHT)
+    return (losses if counts is None else losses * counts).mean()
 
 
 def _ranking(model: nn.Module, columns: Mapping[str, Tensor], target: Tensor) -> Tensor:
@@ -55,7 +86,9 @@ def _ranking(model: nn.Module, columns: Mapping[str, Tensor], target: Tensor) ->
     Rows whose item training never saw cannot be answered rightly and are left out.
     """
     known = (target > 0).sum().clamp(min=1)
-    return F.cross_entropy(model(columns), target, ignore_index=0, reduction="sum") / known
+    losses = F.cross_entropy(model(columns), target, ignore_index=0, reduction="none")
+    counts = columns.get(WEIGHT)
+    return (losses if counts is None else losses * counts).sum() / known
 
 
 class Answer(nn.Module):
