@@ -132,7 +132,8 @@ def _parity(
     """Compare bundle and module on every test row; BundleError beyond 1e-4.
 
     Values beyond one are compared by their size: a price in dollars has no four digits behind the
-    point in float32. Row numbers must be equal, except where their scores are: equals may come in any order.
+    point in float32. Row numbers must be equal, except where their scores are: equals may come in
+    any order.
     """
     raw = arrays(test, {c.name: c.role for c in served.inputs})
     found = Bundle(folder, threads=2).predict(raw)
