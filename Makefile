@@ -14,9 +14,9 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 
-.venv/run: requirements.txt constraints.txt pyproject.toml | $(BIN)/python
+.venv/run: requirements.txt requirements-data.txt constraints.txt pyproject.toml | $(BIN)/python
 	@echo "installing packages: about 4 minutes, 2.1 GB"
-	$(PIP) install -q -c constraints.txt -r requirements.txt
+	$(PIP) install -q -c constraints.txt -r requirements.txt -r requirements-data.txt
 	$(PIP) install -q --no-deps -e .
 	@touch $@
 

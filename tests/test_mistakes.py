@@ -169,18 +169,6 @@ def test_status_tells_a_mistake_as_repro_does(small: Checkout) -> None:
     small.workbench("status").failed("params.yaml sets `ordres`", "Next: make them the same")
 
 
-def test_refresh_moves_the_day_and_changes_nothing_else(small: Checkout) -> None:
-    file = small.root / "params.yaml"
-    before = file.read_text()
-    said = small.workbench("refresh", "small", "--as-of", "2026-07-31").ok()
-    assert "as_of was 2026-06-30, is 2026-07-31" in said.sentence
-    assert file.read_text() == before.replace('"2026-06-30"', '"2026-07-31"')
-    assert read_params(file).block("small").collect.as_of.isoformat() == "2026-07-31"
-    assert "small.collect.as_of was 2026-06-30, is 2026-07-31" in (
-        small.workbench("status", "--why").ok().sentence
-    )
-
-
 def test_refresh_says_what_it_cannot_do(small: Checkout) -> None:
     before = (small.root / "params.yaml").read_text()
     small.workbench("refresh", "smal").failed("No pipeline 'smal'", "Did you mean 'small'?")
