@@ -18,6 +18,7 @@ from workbench.core.paramsfile import add_pipeline
 from workbench.core.paths import Paths
 from workbench.data.engine import connected
 from workbench.data.examples import SIDES, Spec
+from workbench.data.kinds import typed
 from workbench.data.look.beliefs import Look
 from workbench.data.sources import COPY, ROW, with_row_key
 from workbench.data.sources.reading import read
@@ -29,8 +30,10 @@ from workbench.notebook.template import render
 if TYPE_CHECKING:
     import ibis
 
-FEW_ROWS = 5_000
-"""Below, chance alone could leave a side of the split without one of the classes."""
+FEW_ROWS = 500
+"""Of a class. Below, chance alone could leave a side of the split without it, or with too few."""
+
+_ANSWER = "the answer, as text"
 
 VALID, TEST = 0.15, 0.2
 
@@ -119,33 +122,36 @@ def _split(table: ibis.Table, look: Look) -> dict[str, Any]:
         "valid_fraction": 0.2 if small else VALID,
         "test_fraction": 0.3 if small else TEST,
     }
-    if parts["by"] == "time" or look.rows >= FEW_ROWS:
+    rare = tuple(one.value for one in look.classes if one.rows < FEW_ROWS)
+    if parts["by"] == "time" or not (rare or look.rows_learnt < FEW_ROWS):
         return parts
-    return parts | {"salt": _salt(table, look, parts)}
+    return parts | {"salt": _salt(table, look, parts, rare)}
 
 
-def _salt(table: ibis.Table, look: Look, parts: dict[str, Any]) -> str:
+def _salt(table: ibis.Table, look: Look, parts: dict[str, Any], rare: tuple[str, ...]) -> str:
     """The first salt by which each side gets every class; the fairest of a hundred otherwise.
 
-    With few rows a side may get none of a rare class, and nothing could be learnt or judged.
+    rare: classes with few rows, of which chance may leave a side none; then nothing could be
+    learnt or judged. Of a regression each side needs rows at all.
     """
+    import ibis
+
     key = look.key or (ROW, COPY)
     group = look.group or (None if look.key else ROW)
     spec = Spec(key=key, roles={}, group=group, targets=(look.target,))
-    keyed = with_row_key(table)
-    named: list[str] = list(dict.fromkeys((*key, *filter(None, (group,)), look.target)))
-    rows = keyed.filter(keyed[look.target].notnull()).select(named)
-    rows = table.get_backend().create_table("salted", rows, overwrite=True)
+    answer = typed(table[look.target], look.target_kind).cast("string")
+    keyed = with_row_key(table).mutate(**{_ANSWER: answer})
+    wanted = keyed[_ANSWER].isin(rare) if rare else keyed[_ANSWER].notnull()
+    named = {name: keyed[name] for name in (*key, *filter(None, (group,)))}
+    rows = keyed.filter(wanted).select(**named, **{_ANSWER: keyed[_ANSWER] if rare else ibis.null()})
+    rows = ibis.memtable(rows.to_pyarrow())
     best, found = "", -1
     for number in range(100):
         salt = str(number) if number else ""
         sided, _ = assign(rows, spec, Split(salt=salt, **parts))
-        counts = sided.group_by(SIDE, look.target).agg(rows=sided.count()).execute()
-        counts = counts[counts[look.target].astype(str).isin([c.value for c in look.classes])]
-        wanted = len(SIDES) * (1 if look.task == "regression" else len(look.classes))
-        seen = counts[SIDE].nunique() if look.task == "regression" else len(counts)
+        seen = sided.select(SIDE, _ANSWER).distinct().to_pyarrow().num_rows
         if seen > found:
             best, found = salt, seen
-        if seen >= wanted:
+        if seen == len(SIDES) * max(len(rare), 1):
             break
     return best
