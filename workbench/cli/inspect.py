@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.show import Json, amount, json_out, moment, say, table, working
+from workbench.cli.show import Json, amount, console, json_out, moment, say, table
 from workbench.core.paths import find_paths
 
 
@@ -63,22 +63,21 @@ def runs(
         say(f"damaged record {folder.name}: {reason}", "yellow")
 
 
-def doctor(json: Json = False) -> None:
+def doctor(
+    full: Annotated[
+        bool, typer.Option("--full", help="Read all of DVC's cache, however long it takes.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Say what this machine and checkout can do, what is missing, and what mends it."""
-    from rich.text import Text
+    from workbench.cli.doctor.examine import examine
+    from workbench.cli.doctor.shown import show
 
-    from workbench.cli.doctor import examine
-
-    with working("looking at machine, packages, checkout and cache"):
-        findings = examine()
+    with console(stderr=True).status("looking at this machine") as status:
+        findings = examine(lambda group: status.update(f"looking at: {group}"), full=full)
     if json:
         json_out(findings)
     else:
-        style = {"good": "green", "note": "yellow", "bad": "red"}
-        table(
-            "",
-            ["what", "state", "found", "what mends it"],
-            [[f.what, Text(f.state, style=style[f.state]), f.found, f.fix] for f in findings],
-        )
+        show(findings)
     if any(f.state == "bad" for f in findings):
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from workbench.core.files import json_bytes
@@ -65,16 +66,18 @@ class _State:
     after: dict[str, str | None] = field(default_factory=dict)
 
 
-def plan(paths: Paths) -> list[Step]:
+def plan(paths: Paths, settings: Path | None = None) -> list[Step]:
     """Return a step for each stage of dvc.yaml, in the order of the next run.
 
+    settings: another file in the place of params.yaml, for what a run would do if it stood there.
     Raises ParamsError, PipelineError or StateError where a run would stop at once, or would
     restore what is damaged.
     """
-    checked = read_params(paths.params)
+    file = settings or paths.params
+    checked = read_params(file)
     for pipeline in checked.pipelines:
         require_parts(checked, pipeline)
-    params = read_yaml(paths.params)
+    params = read_yaml(file)
     codes = fingerprint_all(paths.root, checked.pipelines)
     for pipeline in checked.pipelines:
         check_reads(checked, pipeline, paths.notebook(pipeline))

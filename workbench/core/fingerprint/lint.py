@@ -9,7 +9,7 @@ import ast
 import contextlib
 import gc
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,8 @@ from workbench.core.fingerprint.syntax import (
     meaningful,
 )
 
+FOLDERS = ("pipelines", "workbench")
+"""Where Python is ours."""
 _ALLOWED = re.compile(r"#\s*dynamic:\s*\S")
 _NAMESPACES = ("globals", "locals", "vars")
 _WRITING = ("update", "setdefault", "pop", "popitem", "clear", "__setitem__", "__delitem__")
@@ -50,15 +52,15 @@ class Problem:
         return f"{self.path.as_posix()}:{self.line} {self.code}: {self.message}"
 
 
-def problems(root: Path) -> list[Problem]:
-    """Return every forbidden place below `pipelines/` and `workbench/`, in order.
+def problems(root: Path, folders: Sequence[str] = FOLDERS) -> list[Problem]:
+    """Return every forbidden place below `folders`, in order.
 
     Raises PipelineError when a file is not Python.
     """
     source = Source(root)
     found: list[Problem] = []
     with _uncollected():
-        for folder in ("pipelines", "workbench"):
+        for folder in folders:
             for path in sorted((root / folder).rglob("*.py")):
                 parts = path.relative_to(root).with_suffix("").parts
                 name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
