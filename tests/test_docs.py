@@ -30,6 +30,7 @@ from workbench.core.files import read_json
 from workbench.core.fingerprint import write_all
 from workbench.core.params import PARTS, Block, read_params
 from workbench.core.paths import STAGES, Paths, find_paths
+from workbench.notebook.corrections import HELP
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -96,6 +97,25 @@ def test_every_command_and_option_is_in_the_reference(site: Path) -> None:
 def test_every_public_name_is_in_the_reference(pages: dict[Path, _Page], site: Path) -> None:
     page = pages[site / "reference/library/index.html"]
     assert {f"{home}.{name}" for name, home in workbench._HOMES.items()} <= page.ids
+
+
+def test_every_command_option_and_public_name_says_what_it_is() -> None:
+    silent = []
+    for name, command in GROUP.commands.items():
+        silent += [name] if not command.help else []
+        silent += [f"{name} {param.name}" for param in command.params if not param.help]
+    for name in workbench._HOMES:
+        value = getattr(workbench, name)
+        said = value.__doc__ or ""
+        made = said.startswith(f"{name}(")  # by a dataclass that says nothing itself
+        silent += [f"wb.{name}"] if callable(value) and (made or not said) else []
+    assert silent == []
+
+
+def test_every_correction_of_a_look_is_on_the_page_of_ones_own_data() -> None:
+    page = (DOCS / "how-to" / "bring-your-data.md").read_text(encoding="utf-8")
+    verbs = {line.split()[0] for line in HELP.splitlines()}
+    assert {m[1] for m in re.finditer(r"^\| `(\w+) ", page, re.M)} >= verbs
 
 
 def test_every_function_and_setting_of_the_contract_is_in_the_reference(site: Path) -> None:

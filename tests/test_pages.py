@@ -99,12 +99,23 @@ def test_the_dashboard_shows_champion_quality_and_what_each_stage_used(home: Any
     assert len(page.dataframe[0].value) == 8
 
 
+def refuse(small: Checkout, sentence: str) -> None:
+    """Log that today's candidate was refused for its size."""
+    gate = Gate("size", 9.0, 5.0, None, None, "fail", sentence)
+    candidate = read_candidate(small.paths, "small")
+    champion = Pipeline("small", small.paths).champion
+    assert candidate
+    assert champion
+    against = champion["digest"]
+    refusal = Event("refused", "small", candidate["bundle"], gates=(gate,), champion=against)
+    append(small.paths, "small", [refusal])
+
+
 def test_the_dashboard_warns_of_what_is_stale_and_of_a_refused_candidate(
     home: Any, small: Checkout
 ) -> None:
     small.set("small.train.epochs", 5)
-    gate = Gate("size", 9.0, 5.0, None, None, "fail", "It has 9 MB.")
-    append(small.paths, "small", [Event("refused", "small", "0" * 64, gates=(gate,))])
+    refuse(small, "It has 9 MB.")
     page = home.run()
     assert not page.exception
     assert not page.success
@@ -120,14 +131,7 @@ def test_the_dashboard_shows_a_reason_as_text_and_not_as_markdown(
     home: Any, small: Checkout
 ) -> None:
     hostile = "![x](https://evil.example) :red[*now*] $x$ `a` www.evil.example <b>"
-    gate = Gate("size", 9.0, 5.0, None, None, "fail", hostile)
-    candidate = read_candidate(small.paths, "small")
-    champion = Pipeline("small", small.paths).champion
-    assert candidate
-    assert champion
-    against = champion["digest"]
-    refusal = Event("refused", "small", candidate["bundle"], gates=(gate,), champion=against)
-    append(small.paths, "small", [refusal])
+    refuse(small, hostile)
     (refused,) = (box.value for box in home.run().warning)
     assert r"\!\[x\]\(https\://evil.example\) \:red\[\*now\*\] \$x\$ \`a\`" in refused
     assert r"www\.evil.example \<b\>" in refused
@@ -226,4 +230,4 @@ def test_a_press_on_a_button_runs_what_is_stale_and_the_page_follows(
             page.get_by_text("Everything is up to date.").wait_for(timeout=120_000)
             page.get_by_text("what was done").click()
             page.get_by_text("evaluate@fraud  ").last.wait_for()
-        assert checkout.workbench("status", "fraud").ok().count("up to date") == 8
+        assert checkout.workbench("status", "fraud").ok().text.count("up to date") == 8

@@ -26,6 +26,7 @@ _HOMES = {
     "tokens": "workbench.training.batches",
     "columns_of": "workbench.training.served",
     "date": "workbench.data.kinds",
+    "look": "workbench.notebook.look",
     "number": "workbench.data.kinds",
     "parsed": "workbench.data.kinds",
     "pipeline": "workbench.notebook.pipeline",

@@ -34,3 +34,10 @@ def test_slices_show_their_interval_where_they_have_one() -> None:
     known = entry | {"auc_lo": 0.6, "auc_hi": 0.9}
     bars = quality.slices(report | {"slices": {"a=b": known}}).data[0].error_x
     assert (round(bars.array[0], 6), round(bars.arrayminus[0], 6)) == (0.2, 0.1)
+
+
+def test_rules_that_took_no_row_are_said_in_words_and_not_by_empty_axes() -> None:
+    figure = quality.dropped([])
+    assert [note.text for note in figure.layout.annotations] == ["No row broke a rule."]
+    assert figure.layout.xaxis.visible is False
+    assert not quality.dropped([{"x": "invalid age", "y": 3}]).layout.annotations

@@ -30,6 +30,10 @@ class WorkbenchError(Exception):
             parts.append(f"Next: {self.fix}")
         return "\n".join(parts)
 
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter shows in place of a traceback: the sentence."""
+        return [str(self)]
+
 
 class ParamsError(WorkbenchError):
     """`params.yaml` says something that cannot be followed."""

@@ -131,6 +131,10 @@ def dropped(points: Points) -> go.Figure:
     """Rows that left, by rule, from `plots/<pipeline>/clean/dropped.json`."""
     ranked = sorted(points, key=lambda p: p["y"])
     figure = blank("Rows set aside, by rule", "rows", "", height=90 + 34 * max(len(ranked), 1))
+    if not ranked:
+        figure.update_layout(xaxis_visible=False, yaxis_visible=False)
+        figure.add_annotation(text="No row broke a rule.", showarrow=False, x=0, xref="paper")
+        return figure
     figure.add_bar(
         x=[p["y"] for p in ranked],
         y=[p["x"] for p in ranked],

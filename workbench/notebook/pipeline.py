@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.core.errors import MissingError, did_you_mean
 from workbench.core.files import read_json
 from workbench.core.params import Block, read_params
+from workbench.core.paramsfile import set_values
 from workbench.core.paths import STAGES, Paths, find_paths
 from workbench.execution.plan import Step, plan
 from workbench.notebook.card import card
@@ -49,6 +53,17 @@ class Pipeline:
     def plan(self) -> list[Step]:
         """What the next run will do for each of its stages, and why."""
         return [s for s in plan(self.paths) if s.name.endswith(f"@{self.name}")]
+
+    def what_if(self, changes: Mapping[str, Any]) -> list[Step]:
+        """What the next run would do with other settings, such as {"train.epochs": 20}.
+
+        Nothing is written and nothing runs. ParamsError where the settings would be refused.
+        """
+        with tempfile.TemporaryDirectory(prefix="what-if-") as folder:
+            file = Path(folder) / self.paths.params.name
+            shutil.copy(self.paths.params, file)
+            set_values(file, self.name, changes)
+            return [s for s in plan(self.paths, file) if s.name.endswith(f"@{self.name}")]
 
     def report(self, stage: str) -> Any:
         """The report that `stage` left; MissingError before it has run."""
@@ -94,9 +109,12 @@ class Pipeline:
     def repro(self) -> Iterator[str]:
         """Run `workbench repro` for this pipeline, yielding its lines as they come."""
         command = [sys.executable, "-m", "workbench.cli.main", "repro", self.name]
+        # Jupyter asks programs for colours; what would be drawn over in a terminal is a line here.
+        plain = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "CLICOLOR_FORCE")}
         with subprocess.Popen(
             command,
             cwd=self.paths.root,
+            env=plain,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
