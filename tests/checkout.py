@@ -32,7 +32,7 @@ HERE = Path(__file__).parent / "pipelines"
 CLI = (sys.executable, "-m", "workbench.cli.main")
 DVC = (sys.executable, "-m", "dvc")
 STAGE = (sys.executable, "-m", "workbench.stages")
-PATIENCE_S = 240.0
+PATIENCE_S = 480.0
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def nasty(rows: int = 300) -> list[Row]:
     chance = random.Random(2)
     found = []
     for _ in range(rows):
-        values = {name: chance.randint(0, 30) / 2 for name in NASTY}
+        values: Row = {name: chance.randint(0, 30) / 2 for name in NASTY}
         values["side"] = chance.choice(["train", "test", 'o"k', "<i>", "\u202e", "😀"])
         kind = WORDS[int(values["row"] > 5) + int(values["columns"] > 7)]
         found.append({"what kind?": kind, **values})
@@ -136,9 +136,7 @@ def tiny(task: str, rows: int = 30) -> list[Row]:
 # ---- forms
 
 
-def as_csv(
-    path: Path, rows: Sequence[Row], delimiter: str = ",", encoding: str = "utf-8"
-) -> Path:
+def as_csv(path: Path, rows: Sequence[Row], delimiter: str = ",", encoding: str = "utf-8") -> Path:
     with path.open("w", encoding=encoding, newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
         writer.writeheader()

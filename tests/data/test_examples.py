@@ -13,6 +13,7 @@ import pytest
 from workbench.core.errors import DataError
 from workbench.data.censoring import Censored
 from workbench.data.examples import WEIGHT, Examples, read_spec, weights_of
+from workbench.data.splits import SIDE
 from workbench.stages.split import weighed
 
 TABLE = {
@@ -62,6 +63,6 @@ def test_weight_and_censored_are_not_given_together() -> None:
 
 def test_a_weight_below_nothing_stops_the_split() -> None:
     for wrong in (-1.0, float("nan"), None):
-        sided = pa.table({"side": ["train", "test"], WEIGHT: pa.array([1.0, wrong])})
+        sided = pa.table({SIDE: ["train", "test"], WEIGHT: pa.array([1.0, wrong])})
         with pytest.raises(DataError, match="1 rows do not say how much they count"):
             weighed(ibis.memtable(sided), examples().spec())

@@ -85,11 +85,14 @@ def _asked(seen: Look, source: Source, said: Corrections) -> Look:
             say(HELP)
             continue
         try:
-            said = corrected(said, line)
-            seen = look(source.table, seen.target, said)
+            tried = corrected(said, line)
+            seen = look(source.table, seen.target, tried)
         except DataError as error:
             say(str(error), "yellow")
             continue
+        said = (
+            tried  # only now: a word that cannot be followed must not stand in the next one's way
+        )
         _show(seen, source)
     return seen
 

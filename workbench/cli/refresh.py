@@ -60,8 +60,18 @@ def refresh(
     _show(found.tables)
     if found.borders:
         say(f"sides: valid from {found.borders[0]}, test from {found.borders[1]}, as before")
+    if found.is_redrawn:
+        say(
+            "sides: drawn anew, since rows are known by their content and columns changed", "yellow"
+        )
     say(f"{pipeline}: as_of was {found.before}, is {found.as_of}.", "bold green")
-    say(f"Next: workbench repro {pipeline}")
+    for column in found.lost:
+        say(
+            f"'{column}' is gone, and pipelines/{pipeline}.py names it: take it out there, "
+            "or bring it back into the source.",
+            "red",
+        )
+    say(f"Next: {'that, then ' if found.lost else ''}workbench repro {pipeline}")
 
 
 def _show(tables: tuple[TableChange, ...]) -> None:

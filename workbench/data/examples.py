@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SIDES = ("train", "valid", "test")
 WEIGHT = "label_weight"
 """Column with how much a row counts, where rows do not all count the same."""
+CONFIDENCE = "label_confidence"
+ANSWERS = ("label", "model", "constant", "linear", "boosting")
+"""What stands beside the key in the answers to the test side: no column of the key is called so."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,13 @@ class Examples:
                     f"`label` names column '{column}', which its table does not have."
                     f"{did_you_mean(column, self.table.columns)}"
                 )
+        given = {*named} - ({WEIGHT} if self.weight == WEIGHT else set())
+        for column, why in ((WEIGHT, given), (CONFIDENCE, given), *((n, keys) for n in ANSWERS)):
+            if column in why:
+                raise DataError(
+                    f"`label` has a column '{column}' of its own, and stages write one so called.",
+                    fix="rename it in `clean`",
+                )
         if self.weight and self.censored:
             raise DataError(
                 "`weight` and `censored` of wb.Examples both say how much a row counts.",
@@ -137,7 +147,7 @@ class Examples:
             ]
         )
         more = {WEIGHT: self.table[self.weight].cast("float64")} if self.weight else {}
-        table = self.table.select(*names, label_confidence=sure.cast("float32"), **more)
+        table = self.table.select(*names, **{CONFIDENCE: sure.cast("float32")}, **more)
         order = [c for c in (spec.time,) if c] + [k for k in spec.key if k != spec.time]
         write_parquet(table, folder / "examples.parquet", order)
         write_json(folder / "examples.json", spec)

@@ -9,7 +9,8 @@ from workbench.core.errors import DataError
 from workbench.core.params import Split
 from workbench.data.examples import Spec
 
-SIDE = "side"
+SIDE = "side of the split"
+"""Longer than any name that a person gives a column: one may well be called `side`."""
 
 
 def assign(table: Any, spec: Spec, split: Split) -> tuple[Any, dict[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.check import check_notebook
-from workbench.core.errors import PipelineError
+from workbench.core.errors import DataError, ParamsError, PipelineError
 from workbench.core.files import write_text
 from workbench.core.params import Split, check_name, read_params
 from workbench.core.paramsfile import add_pipeline
@@ -20,12 +20,14 @@ from workbench.data.engine import connected
 from workbench.data.examples import SIDES, Spec
 from workbench.data.kinds import typed
 from workbench.data.look.beliefs import Look
-from workbench.data.sources import COPY, ROW, with_row_key
+from workbench.data.look.looking import MAX_FEATURES
+from workbench.data.sources import with_row_key
 from workbench.data.sources.reading import read
 from workbench.data.sources.recipe import Notes, Recipe, written
 from workbench.data.sources.recognition import recognise
+from workbench.data.sources.sql import roomy
 from workbench.data.splits import SIDE, assign
-from workbench.notebook.template import render
+from workbench.notebook.template import render, row_group, row_key
 
 if TYPE_CHECKING:
     import ibis
@@ -61,6 +63,7 @@ def opened(paths: Paths, where: str, **how: Any) -> Iterator[Source]:
     with (
         tempfile.TemporaryDirectory(dir=paths.scratch) as scratch,
         connected(Path(scratch), engine),
+        roomy(),
     ):
         table = read(recipe, root=paths.root, scratch=Path(scratch), notes=notes)
         yield Source(recipe, table, tuple(notes.sentences))
@@ -75,11 +78,38 @@ def check_free(paths: Paths, name: str) -> None:
             kept="that notebook, as it is",
             fix="choose another name, or delete the notebook and its block in params.yaml",
         )
+    if name in read_params(paths.params).pipelines:
+        raise ParamsError(
+            f"params.yaml already has a pipeline '{name}'.", fix="choose another name"
+        )
+    if paths.release_log(name).exists():
+        raise PipelineError(
+            f"releases/{name}.jsonl is the log of an earlier pipeline '{name}': a new one would be "
+            "judged against its champion.",
+            fix="choose another name, or move that file aside",
+        )
+
+
+def check_features(look: Look) -> None:
+    """Raise DataError when there is nothing to learn from, or more than can be exported."""
+    count = len(look.features)
+    if not count:
+        raise DataError(
+            f"There is no column from which '{look.target}' could be learnt.",
+            fix="see why each was left out, and use one after all with `--correct 'keep COLUMN'`",
+        )
+    if count > MAX_FEATURES:
+        raise DataError(
+            f"The model would see {count:,} columns, and at most {MAX_FEATURES} can be served.",
+            fix="choose with `--correct 'only COLUMN ...'` or `--correct 'drop gene_*'`, "
+            "or turn groups of columns into rows",
+        )
 
 
 def begin(paths: Paths, name: str, source: Source, look: Look, *, licence: str) -> Path:
     """Write pipelines/<name>.py and its block of params.yaml, both or neither; the notebook."""
     check_free(paths, name)
+    check_features(look)
     notebook = paths.notebook(name)
     write_text(notebook, render(name, look))
     try:
@@ -118,12 +148,14 @@ def _split(table: ibis.Table, look: Look) -> dict[str, Any]:
     """By time where the rows have one; else by what must not be torn apart; else by key."""
     small = look.rows_learnt < 200
     parts = {
-        "by": "time" if look.time else "group" if look.group or not look.key else "hash",
+        "by": "time" if look.time else "group" if row_group(look) else "hash",
         "valid_fraction": 0.2 if small else VALID,
         "test_fraction": 0.3 if small else TEST,
     }
     rare = tuple(one.value for one in look.classes if one.rows < FEW_ROWS)
-    if parts["by"] == "time" or not (rare or look.rows_learnt < FEW_ROWS):
+    groups = next((b.distinct for b in look.columns if b.name == look.group), FEW_ROWS)
+    few = bool(rare) or min(look.rows_learnt, groups) < FEW_ROWS
+    if parts["by"] == "time" or not few:
         return parts
     return parts | {"salt": _salt(table, look, parts, rare)}
 
@@ -136,14 +168,16 @@ def _salt(table: ibis.Table, look: Look, parts: dict[str, Any], rare: tuple[str,
     """
     import ibis
 
-    key = look.key or (ROW, COPY)
-    group = look.group or (None if look.key else ROW)
+    key, group = row_key(look), row_group(look)
     spec = Spec(key=key, roles={}, group=group, targets=(look.target,))
     answer = typed(table[look.target], look.target_kind).cast("string")
     keyed = with_row_key(table).mutate(**{_ANSWER: answer})
-    wanted = keyed[_ANSWER].isin(rare) if rare else keyed[_ANSWER].notnull()
+    answers: Any = rare  # Ibis takes plain texts, and says only its own
+    wanted = keyed[_ANSWER].isin(answers) if rare else keyed[_ANSWER].notnull()
     named = {name: keyed[name] for name in (*key, *filter(None, (group,)))}
-    rows = keyed.filter(wanted).select(**named, **{_ANSWER: keyed[_ANSWER] if rare else ibis.null()})
+    rows = keyed.filter(wanted).select(
+        **named, **{_ANSWER: keyed[_ANSWER] if rare else ibis.null()}
+    )
     rows = ibis.memtable(rows.to_pyarrow())
     best, found = "", -1
     for number in range(100):

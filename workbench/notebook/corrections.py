@@ -13,6 +13,7 @@ from workbench.data.look.beliefs import Corrections
 HELP = """\
 drop COLUMN ...              leave columns out
 keep COLUMN ...              use them, whatever is believed
+only COLUMN ...              use no others; here and above `gene_*` names all that begin so
 number COLUMN [, [.]]        a number; its decimal mark, its mark of thousands
 date COLUMN [FORMAT ...]     a date; how it is written, such as %d.%m.%Y
 word COLUMN                  a category or a code
@@ -43,6 +44,8 @@ def corrected(said: Corrections, line: str) -> Corrections:
         return replace(said, drop=(*said.drop, *rest), keep=_without(said.keep, rest))
     if verb == "keep":
         return replace(said, keep=(*said.keep, *rest), drop=_without(said.drop, rest))
+    if verb == "only":
+        return replace(said, only=tuple(rest))
     if verb in ("number", "date", "word", "text"):
         return replace(said, kinds={**said.kinds, rest[0]: _kind(verb, rest[1:])})
     if verb == "key":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 from string import Template
 
+from workbench.data.examples import ANSWERS
 from workbench.data.kinds import Kind, written
 from workbench.data.look.beliefs import Belief, Look
 from workbench.data.sources import COPY, ROW
@@ -23,21 +25,35 @@ def render(name: str, look: Look) -> str:
 
     Names of columns come from strangers: each is written as a Python literal, never as code.
     """
-    positive = f"POSITIVE = {_literal(look.positive)}\n" if look.task == "binary" else ""
-    rare = f"RARE = {_literal(tuple(c.value for c in look.rare))}\n" if look.rare else ""
+    positive = f"    POSITIVE = {_literal(look.positive)}\n" if look.task == "binary" else ""
+    rare = tuple(c.value for c in look.rare)
+    rare = f"{_one_line_or_many('    RARE = ', rare)}\n" if rare else ""
     return Template(_NOTEBOOK).substitute(
         name=name,
         target=_literal(look.target),
-        constants=_indented(positive + rare),
+        constants=positive + rare,
         kinds=_kinds(look),
         left_out=_left_out(look),
-        features=_features(look),
+        features=_one_line_or_many("    NOT_SEEN = ", _unseen(look)),
         collect=_indented(_collect(look)),
         clean=_indented(_clean(look)),
         label=_indented(_label(look)),
         examples=_indented(_examples(look), 8),
         says=_says(look),
     )
+
+
+def row_key(look: Look) -> tuple[str, ...]:
+    """What names a row: the table's own key, or the content of a row where it has none.
+
+    Nor may its key have a name that the answers to the test side use for something else.
+    """
+    return look.key if look.key and not {*look.key} & {*ANSWERS} else (ROW, COPY)
+
+
+def row_group(look: Look) -> str | None:
+    """What stays on one side of the split together: a group, or else rows that are equal."""
+    return look.group or (ROW if row_key(look) == (ROW, COPY) else None)
 
 
 def _kinds(look: Look) -> str:
@@ -48,11 +64,11 @@ def _kinds(look: Look) -> str:
         kind = beliefs[name].kind
         if name not in used and kind is not None:
             used[name] = kind
-    lines = [f"        {_literal(look.target)}: {_kind(look.target_kind)},  # the answer"]
+    answer = _kind_line(look.target, look.target_kind)
+    lines = [_commented(answer, "the answer") if "\n" not in answer else answer]
     for name, kind in used.items():
-        lines.append(
-            _commented(f"        {_literal(name)}: {_kind(kind)},", _remark(beliefs[name]))
-        )
+        line = _kind_line(name, kind)
+        lines.append(_commented(line, _remark(beliefs[name])) if "\n" not in line else line)
     return "\n".join(lines)
 
 
@@ -79,12 +95,12 @@ def _left_out(look: Look) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _features(look: Look) -> str:
+def _unseen(look: Look) -> tuple[str, ...]:
     """The names in KINDS that the model does not see."""
     features = look.features
     outside = [look.target, *look.key]
     outside += [n for n in (look.time, look.group) if n and n not in features]
-    return _literal(tuple(dict.fromkeys(n for n in outside if n not in features)))
+    return tuple(dict.fromkeys(n for n in outside if n not in features))
 
 
 def _collect(look: Look) -> str:
@@ -109,8 +125,11 @@ def _clean(look: Look) -> str:
     if look.time:
         bad = f"lambda t: t[{_literal(look.time)}].isnull()"
         lines.append(f'data.drop("rows", "invalid missing time", {bad})')
-    key = look.key or (ROW, COPY)
-    lines.append(f'return data.unique("rows", by={_literal(key)}, rule="duplicate key")')
+    by, rule = f"by={_literal(row_key(look))}", 'rule="duplicate key"'
+    whole = f'return data.unique("rows", {by}, {rule})'
+    lines.append(
+        whole if len(whole) <= _WIDTH - 4 else f'return data.unique(\n    "rows", {by}, {rule}\n)'
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -121,12 +140,12 @@ def _label(look: Look) -> str:
 
 
 def _examples(look: Look) -> str:
-    key = look.key or (ROW, COPY)
+    key = row_key(look)
     lines = ["rows,", f"key={_literal(key)},", "target=TARGET,", f"task={_literal(look.task)},"]
     if look.time:
         lines.append(f"time={_literal(look.time)},")
-    if look.group or not look.key:
-        lines.append(f"group={_literal(look.group or ROW)},")
+    if group := row_group(look):
+        lines.append(f"group={_literal(group)},")
     slices = [
         b.name
         for b in look.columns
@@ -144,7 +163,9 @@ def _examples(look: Look) -> str:
 def _says(look: Look) -> str:
     """What the model answers, for the prose: in Markdown, whatever signs the names hold."""
     target, positive = (_plain(str(v)) for v in (look.target, look.positive))
-    return _TASKS[look.task].format(target=target, positive=positive)
+    said = _TASKS[look.task].format(target=target, positive=positive)
+    whole = f"This notebook goes from your table to a model that says {said}."
+    return _indented("\n".join(textwrap.wrap(whole, _WIDTH - 4, break_long_words=False))).rstrip()
 
 
 def _plain(text: str) -> str:
@@ -171,6 +192,27 @@ def _literal(value: object) -> str:
     if plain[:1] == "'" and '"' not in plain:
         return '"' + plain[1:-1].replace("\\'", "'") + '"'
     return plain
+
+
+def _one_line_or_many(before: str, names: tuple[str, ...]) -> str:
+    """An assignment of a tuple of texts, laid out as formatters do."""
+    line = f"{before}{_literal(names)}"
+    if len(line) <= _WIDTH + 1:
+        return line
+    between = "".join(f"\n        {_literal(name)}," for name in names)
+    return f"{before}({between}\n    )"
+
+
+def _kind_line(name: str, kind: Kind) -> str:
+    """A line of KINDS; several where it would be too long."""
+    code = _kind(kind)
+    line = f"        {_literal(name)}: {code},"
+    if len(line) <= _WIDTH + 1 or "(" not in code:
+        return line
+    call, _, inside = code[:-1].partition("(")
+    if not inside:
+        return line
+    return f"        {_literal(name)}: {call}(\n            {inside}\n        ),"
 
 
 def _kind(kind: Kind) -> str:
@@ -203,7 +245,7 @@ $constants    # How each column is written, and so what it is to the model. Corr
 $kinds
     }
     # Of these, the model does not see:
-    NOT_SEEN = $features
+$features
 $left_out
 
 @app.cell(hide_code=True)
@@ -211,7 +253,7 @@ def _():
     mo.md("""
     # $name
 
-    This notebook goes from your table to a model that says $says.
+$says
 
     It *is* the pipeline: the functions below are the stages that `workbench repro` runs. What was
     believed of your columns stands in `KINDS` above; correct it there. Edit a function, and the
@@ -225,7 +267,7 @@ def _():
     here = wb.pipeline("$name")
     again = mo.ui.refresh(default_interval=None, label="look again")
     run = mo.ui.run_button(label="run what is stale", kind="success")
-    files = [mo.watch.file(path) for path in (here.paths.usage("$name"), here.paths.pointer)]
+    files = [mo.watch.file(path) for path in (here.paths.usage(here.name), here.paths.pointer)]
     return again, files, here, run
 
 
@@ -242,7 +284,7 @@ def _(here, run):
     done = run.value
     _lines = []
     if done:
-        with mo.status.spinner(title="workbench repro $name") as _spinner:
+        with mo.status.spinner(title=f"workbench repro {here.name}") as _spinner:
             for _line in here.repro():
                 _lines.append(_line)
                 _spinner.update(subtitle=_line)
@@ -253,9 +295,10 @@ def _(here, run):
 @app.cell(hide_code=True)
 def _(again, done, here):
     (again.value, done)
+    _command = f"workbench repro {here.name}"
     mo.stop(
         not here.complete,
-        mo.md("Nothing to look at yet: press **run what is stale**, or `workbench repro $name`."),
+        mo.md(f"Nothing to look at yet: press **run what is stale**, or `{_command}`."),
     )
     p = here
     return (p,)
@@ -267,7 +310,8 @@ def _():
     ## Collect
 
     The table as its source has it. `params.yaml` pins its content, so that the same settings give
-    the same rows; `workbench refresh $name` takes what the source holds now.
+    the same rows. What the source holds now is taken by
+    `workbench refresh $name`.
     """)
     return
 
@@ -391,14 +435,19 @@ def _():
 def _(p):
     from workbench.notebook.form import ask, fields
 
-    bundle = wb.Bundle(p.paths.stage("export", "$name"))
+    bundle = wb.Bundle(p.paths.stage("export", p.name))
     form = fields(bundle)
     return ask, bundle, form
 
 
 @app.cell
 def _(ask, bundle, form):
-    mo.hstack([form, ask(bundle, form.value)], widths=[2, 1], gap=3, align="start")
+    mo.hstack(
+        [mo.vstack(list(form.elements.values())), ask(bundle, form.value)],
+        widths=[2, 1],
+        gap=3,
+        align="start",
+    )
     return
 
 

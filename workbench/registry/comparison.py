@@ -223,12 +223,12 @@ def _numbers(values: Any) -> NDArray[Any]:
 
 
 def _labels(values: Any, candidate: Contender) -> NDArray[Any]:
-    """Labels as float64, or as class numbers."""
+    """Labels as float64, or as class numbers; -1 is a class that training never saw."""
     import numpy as np
 
     if candidate.signature.task == "multiclass":
         place = {name: float(i) for i, name in enumerate(candidate.signature.classes)}
-        return np.array([place.get(str(value), 0.0) for value in values.to_pylist()])
+        return np.array([place.get(str(value), -1.0) for value in values.to_pylist()])
     return _numbers(values)
 
 

@@ -121,9 +121,10 @@ def _baselines(candidate: dict[str, Any]) -> Iterator[Gate]:
         ends = sorted(
             -sign * theirs.get(f"minus_model_{end}", theirs["minus_model"]) for end in ("lo", "hi")
         )
+        how, lo, hi = ("better", *ends) if better >= 0 else ("worse", -ends[1], -ends[0])
         text = (
-            f"{metric} is better than that of the {who} baseline by {_short(better)} "
-            f"[{_short(ends[0])}, {_short(ends[1])}]."
+            f"{metric} is {how} than that of the {who} baseline by {_short(abs(better))} "
+            f"[{_short(lo)}, {_short(hi)}]."
         )
         verdict: Verdict = "warn" if ends[1] < 0 else "pass"
         yield Gate(f"baseline {who}", better, 0.0, ends[0], ends[1], verdict, text)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.core.errors import PipelineError
+from workbench.core.errors import DataError, PipelineError
 from workbench.core.files import read_json
 from workbench.core.params import Evaluate
 from workbench.data.examples import WEIGHT, read_sides, weights_of
@@ -96,6 +96,8 @@ def _standard(
     prefix = f"{target}_" if len(fitted.targets) > 1 else ""
     label, train_label = _labels(test, fitted, target), _labels(train, fitted, target)
     weight = weights_of(test)
+    if fitted.task == "binary":
+        require_both(target, label, weight)
     answers = {"model": answer} | baseline_answers(
         train,
         test,
@@ -131,6 +133,7 @@ def _standard(
         plots["decision_curve"] = decision_curve(label, answers, weight=weight)
         plots |= evaluation.curves(label, answer, weight=weight)
     elif fitted.task == "multiclass":
+        report["unseen_class_rows"] = int((label < 0).sum())
         plots["confusion"] = pictures.confusion(label, answer, fitted.classes)
     elif target == fitted.target:
         plots["answers"] = pictures.answers(label, answer)
@@ -140,11 +143,22 @@ def _standard(
     return {f"{prefix}{name}": values for name, values in named.items()}
 
 
+def require_both(target: str, label: np.ndarray, weight: np.ndarray | None = None) -> None:
+    """Raise DataError when the rows that count are all of one class: nothing could be judged."""
+    counted = label if weight is None else label[weight > 0]
+    if len(np.unique(counted > 0.5)) < 2:
+        raise DataError(
+            f"The test side has only one class of '{target}': nothing can be judged on it.",
+            fix="use more data, or another split in params.yaml (`by: hash`, a larger "
+            "`test_fraction`)",
+        )
+
+
 def _labels(rows: Any, fitted: Fitted, target: str) -> np.ndarray:
-    """The target as float64, or as class numbers."""
+    """The target as float64, or as class numbers; -1 is a class that training never saw."""
     if fitted.task == "multiclass":
         place = {name: i for i, name in enumerate(fitted.classes)}
-        return np.array([place.get(str(v), 0) for v in rows[target].to_pylist()])
+        return np.array([place.get(str(v), -1) for v in rows[target].to_pylist()])
     return numbers(rows[target])
 
 

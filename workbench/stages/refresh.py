@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import datetime as dt
 import os
@@ -18,6 +19,8 @@ from workbench.core.params import Block, engine_of, read_params
 from workbench.core.paramsfile import set_values
 from workbench.core.paths import Paths
 from workbench.data.compare import TableChange, compare
+from workbench.data.examples import read_spec
+from workbench.data.sources import ROW
 from workbench.stages.repro import Say, repro
 
 _SPELT = ("encoding", "delimiter", "table", "query", "bad_lines")
@@ -27,7 +30,9 @@ _SPELT = ("encoding", "delimiter", "table", "query", "bad_lines")
 class Refreshed:
     """What changed. tables: old against new, empty where there was nothing before.
 
-    borders: the moments that now divide the sides, pinned so that no row changes side.
+    borders: the moments that now divide the sides, pinned so that no row changes side. lost:
+    columns that are gone and that the notebook names. is_redrawn: rows are known by their whole
+    content, and it changed with the columns, so sides are drawn anew.
     """
 
     pipeline: str
@@ -36,6 +41,8 @@ class Refreshed:
     tables: tuple[TableChange, ...]
     borders: tuple[str, str] | None = None
     is_same: bool = False
+    lost: tuple[str, ...] = ()
+    is_redrawn: bool = False
 
 
 def refresh(
@@ -88,7 +95,10 @@ def refresh(
             write_text(paths.params, text)
             raise
         tables = _compared(paths, pipeline, old)
-    found = Refreshed(pipeline, before, as_of, tables, borders)
+    lost = tuple(c for t in tables for c in t.columns_gone if c in _named(paths, pipeline))
+    changed = any(t.columns_new or t.columns_gone for t in tables)
+    redrawn = changed and not borders and _by_content(paths, pipeline)
+    found = Refreshed(pipeline, before, as_of, tables, borders, lost=lost, is_redrawn=redrawn)
     write_json(paths.quality(pipeline).with_name("refresh.json"), found)
     return found
 
@@ -120,24 +130,55 @@ def _borders(paths: Paths, pipeline: str, block: Block) -> tuple[str, str] | Non
     return first.isoformat(), second.isoformat()
 
 
+def _named(paths: Paths, pipeline: str) -> set[str]:
+    """Texts that stand in the notebook's code, names of columns among them."""
+    tree = ast.parse(paths.notebook(pipeline).read_text(encoding="utf-8"))
+    return {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and type(n.value) is str}
+
+
+def _by_content(paths: Paths, pipeline: str) -> bool:
+    """Whether a row's side follows from a hash of its content."""
+    folder = paths.stage("split", pipeline)
+    if not (folder / "examples.json").is_file():
+        return False
+    spec = read_spec(folder)
+    return ROW in (*spec.key, spec.group)
+
+
 @contextlib.contextmanager
-def _old(paths: Paths, pipeline: str) -> Iterator[dict[str, Path]]:
-    """The collected tables as they are now, kept while others take their place."""
+def _old(paths: Paths, pipeline: str) -> Iterator[Path]:
+    """A folder with what was collected before, while other data takes its place; back on failure.
+
+    DVC removes the outputs of a stage before it runs it.
+    """
     paths.scratch.mkdir(parents=True, exist_ok=True)
+    folder, report = paths.stage("collect", pipeline), paths.report("collect", pipeline)
     with tempfile.TemporaryDirectory(dir=paths.scratch) as aside:
-        kept: dict[str, Path] = {}
-        for file in sorted(paths.stage("collect", pipeline).glob("*.parquet")):
-            kept[file.stem] = Path(aside) / file.name
-            try:
-                os.link(file.resolve(), kept[file.stem])
-            except OSError:  # another file system
-                shutil.copyfile(file, kept[file.stem])
-        yield kept
+        kept, kept_report = Path(aside) / "collect", Path(aside) / report.name
+        if folder.is_dir():
+            shutil.copytree(folder, kept, copy_function=_linked)
+        if report.is_file():
+            _linked(report, kept_report)
+        try:
+            yield kept
+        except BaseException:
+            for before, place in ((kept, folder), (kept_report, report)):
+                if before.exists() and not place.exists():
+                    shutil.move(before, place)
+            raise
 
 
-def _compared(paths: Paths, pipeline: str, old: dict[str, Path]) -> tuple[TableChange, ...]:
+def _linked(file: str | Path, to: str | Path) -> None:
+    """A second name for a file; a copy on another file system."""
+    try:
+        os.link(Path(file).resolve(), to)
+    except OSError:
+        shutil.copyfile(file, to)
+
+
+def _compared(paths: Paths, pipeline: str, old: Path) -> tuple[TableChange, ...]:
     from workbench.data.engine import connected
 
     now = {file.stem: file for file in paths.stage("collect", pipeline).glob("*.parquet")}
     with connected(paths.scratch, engine_of(paths.params)) as backend:
-        return compare(old, now, backend)
+        return compare({file.stem: file for file in old.glob("*.parquet")}, now, backend)

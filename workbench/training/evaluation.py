@@ -86,9 +86,12 @@ def _mean(values: Array) -> Weighted:
 
 
 def log_loss(label: Array, score: Array) -> Weighted:
-    """Mean negative log likelihood in nats; binary score or [rows, classes] with class numbers."""
+    """Mean negative log likelihood in nats; binary score or [rows, classes] with class numbers.
+
+    Of a class that training never saw, number -1, nothing was said.
+    """
     if score.ndim == 2:
-        chosen = score[np.arange(len(label)), label.astype(int)]
+        chosen = np.where(label < 0, 0, score[np.arange(len(label)), label.astype(int)])
     else:
         chosen = np.where(label > 0.5, score, 1 - score)
     return _mean(-np.log(np.clip(chosen, 1e-7, 1)))

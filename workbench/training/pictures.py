@@ -14,8 +14,9 @@ MOST_POINTS, MOST_CLASSES = 500, 30
 def confusion(label: Array, scores: Array, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     """Rows by class said (x) and class that was (y); of many classes the most frequent.
 
-    label: class numbers [rows]; scores: [rows, classes].
+    label: class numbers [rows], -1 for one that training never saw; scores: [rows, classes].
     """
+    label, scores = label[label >= 0], scores[label >= 0]
     said, count = scores.argmax(1), len(classes)
     table = np.bincount(label.astype(int) * count + said, minlength=count**2).reshape(count, count)
     frequent = sorted(np.argsort(-table.sum(1), kind="stable")[:MOST_CLASSES])

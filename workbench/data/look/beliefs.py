@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from workbench.core.errors import DataError, did_you_mean
@@ -99,12 +100,15 @@ class Look:
 class Corrections:
     """A person's word, which wins. key, time and group: "" says that there is none.
 
-    drop: columns that are left out; keep: columns that are features whatever is believed.
+    drop: columns that are left out; keep: columns that are features whatever is believed; only:
+    the columns that may be features, where not all of them. Names of these three may be patterns,
+    such as `gene_*`.
     """
 
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     task: Task | None = None
     positive: str | None = None
     key: str | tuple[str, ...] | None = None
@@ -118,10 +122,27 @@ class Corrections:
             return (self.key,) if self.key else ()
         return self.key
 
+    def among(self, columns: Iterable[str]) -> Corrections:
+        """Return the same with names in place of patterns; what is no column's name stays."""
+        known = list(columns)
+
+        def named(words: tuple[str, ...]) -> tuple[str, ...]:
+            found = [
+                [word] if word in known else fnmatch.filter(known, word) or [word] for word in words
+            ]
+            return tuple(dict.fromkeys(name for names in found for name in names))
+
+        return replace(self, **{p: named(getattr(self, p)) for p in ("drop", "keep", "only")})
+
+    def leaves_out(self, name: str) -> bool:
+        """Whether a person does not want the column as a feature."""
+        return name in self.drop or bool(self.only and name not in (*self.only, *self.keep))
+
     def check(self, columns: Iterable[str], target: str) -> None:
         """Raise DataError for a column that does not exist, or for words that contradict."""
         known = list(columns)
-        named = {"kinds": self.kinds, "drop": self.drop, "keep": self.keep, "key": self.keys or ()}
+        named = {"kinds": self.kinds, "drop": self.drop, "keep": self.keep, "only": self.only}
+        named |= {"key": self.keys or ()}
         named |= {"time": filter(None, [self.time]), "group": filter(None, [self.group])}
         for what, names in named.items():
             for name in names:
@@ -133,7 +154,14 @@ class Corrections:
         for name in self.keep:
             if name in self.drop:
                 raise DataError(f"Column '{name}' is both kept and dropped.", fix="say one of them")
-        if target in (*self.drop, *self.keep, *(self.keys or ()), self.time, self.group):
+        if target in (
+            *self.drop,
+            *self.keep,
+            *self.only,
+            *(self.keys or ()),
+            self.time,
+            self.group,
+        ):
             raise DataError(
                 f"'{target}' is the target, and a correction gives it another use.",
                 fix="take it out of the corrections, or name another target",

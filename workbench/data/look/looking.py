@@ -17,20 +17,25 @@ if TYPE_CHECKING:
 
 NOTHING = Corrections()
 
+MAX_FEATURES = 500
+"""The default model of so many columns is exported in a minute; time grows faster than they."""
+
 
 def look(table: ibis.Table, to_predict: str, corrections: Corrections = NOTHING) -> Look:
     """Look at `table` and say what is believed of it, where a person said nothing else.
 
-    Counts are of the whole table; kinds and leaks are judged on a sample of at most 100,000
+    Counts are of the whole table; kinds and leaks are judged on a sample of at most 40,000
     rows. DataError says in a sentence why nothing can be learnt from it.
     """
     target.check_name(to_predict, table.columns)
+    corrections = corrections.among(name for name in table.columns if name != to_predict)
     corrections.check(table.columns, to_predict)
     sample = take(table)
     if sample.rows < target.MIN_ROWS:
         raise DataError(
-            f"The table has {sample.rows} rows, and {target.MIN_ROWS} are needed: less cannot be "
-            "divided into training, validation and test.",
+            f"The table has {sample.rows} row{'' if sample.rows == 1 else 's'}, and "
+            f"{target.MIN_ROWS} are needed: less cannot be divided into training, validation and "
+            "test.",
             fix="add rows to the source",
         )
     backend = table.get_backend()
@@ -83,12 +88,13 @@ def _leaks(
     if time and not isinstance(kinds.get(time), Date):
         raise DataError(
             f"'{time}' is named as the time, and its values are not read as dates.",
-            fix=f"say how they are written, for example `wb.date(\"%d.%m.%Y\")` for '{time}'",
+            fix=f"say how they are written, such as `date '{time}' %d.%m.%Y`, or `time none`",
         )
     possible: dict[str, Kind] = {
         name: found.kind
         for name, found in reading.guesses.items()
-        if name not in said.drop
+        if (name == time or not said.leaves_out(name))
+        and name not in said.drop
         and name != aim.name
         and (name == time or name not in places_taken)
         and (not places.names_things(name, found, sample) or _kept(name, said))
@@ -168,6 +174,8 @@ def _use(
         if not sample.present[name]:
             return "left out", "it has no value in any row"
         return "left out", "its type (a list, a record or bytes) is none that a model takes yet"
+    if said.leaves_out(name):
+        return "left out", "you named others"
     if _kept(name, said):
         return "feature", "you said so"
     if not reading.distinct[name]:
@@ -193,6 +201,9 @@ def _warnings(sample: Sample, reading: Reading, columns: tuple[Belief, ...]) -> 
         warned.append(f"The same value in every row: {_some(alike)}.")
     if empty:
         warned.append(f"No value in any row: {_some(empty)}.")
+    features = sum(column.use == "feature" for column in columns)
+    if features > MAX_FEATURES:
+        warned.append(f"{features:,} columns would be features: choose at most {MAX_FEATURES:,}.")
     for column in columns:
         found = reading.guesses.get(column.name)
         if found and column.use != "left out":

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-SAMPLE_ROWS = 100_000
+SAMPLE_ROWS = 40_000
 SAMPLE_CELLS = 10_000_000
 """Of a table with thousands of columns fewer rows are looked at."""
 MAX_LETTERS = 500

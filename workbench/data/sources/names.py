@@ -11,6 +11,8 @@ from workbench.data.sources.recipe import Notes
 MAX_COLUMNS = 10_000
 """As many were read within DuckDB's 2 GB in 9 s; 20,000 ran out of memory."""
 SHOWN = 5
+OURS = ("label_weight", "label_confidence", "row_md5", "row_copy")
+"""What stages add to tables, and what a person's column is therefore not called."""
 
 
 def clean_names(raw: Sequence[str], notes: Notes) -> tuple[str, ...]:
@@ -18,7 +20,7 @@ def clean_names(raw: Sequence[str], notes: Notes) -> tuple[str, ...]:
 
     Trimmed, control characters out, whitespace inside made plain; an empty name becomes
     `column_3`; a name that was there before, also in other letter case since DuckDB ignores it,
-    gets `_2`. Emoji, quotes and markup stay. Raises DataError above MAX_COLUMNS.
+    or is one of OURS, gets `_2`. Emoji, quotes and markup stay. DataError above MAX_COLUMNS.
     """
     if len(raw) > MAX_COLUMNS:
         raise DataError(
@@ -27,7 +29,7 @@ def clean_names(raw: Sequence[str], notes: Notes) -> tuple[str, ...]:
         )
     plain = [_plain(name) or f"column_{place}" for place, name in enumerate(raw, start=1)]
     reserved = {name.lower() for name in plain}
-    taken: set[str] = set()
+    taken: set[str] = set(OURS)
     final = []
     for name in plain:
         unique, number = name, 2
