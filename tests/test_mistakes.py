@@ -8,7 +8,6 @@ import pytest
 
 from tests.checkout import Checkout
 from workbench.core.errors import WorkbenchError
-from workbench.core.params import read_params
 from workbench.execution.plan import plan
 
 LABEL = """@app.function

@@ -108,7 +108,7 @@ def test_the_same_source_gives_the_same_bytes(root: Path, tmp_path: Path) -> Non
 def test_a_misspelt_setting_of_a_source_is_named(root: Path) -> None:
     (root / "people.csv").write_text(PEOPLE)
     source = written(recognise("people.csv", root=root))
-    with pytest.raises(ParamsError, match="No setting 'delimeter'.*Did you mean 'delimiter'"):
+    with pytest.raises(ParamsError, match=r"No setting 'delimeter'.*Did you mean 'delimiter'"):
         sources.read(source | {"delimeter": ";"})
     del source["sha256"]
     with pytest.raises(ParamsError, match="lacks 'sha256'"):
