@@ -100,7 +100,11 @@ def _unique(table: Any, rule: Unique) -> tuple[Any, Any]:
 
 
 def _stored(table: Any) -> Any:
-    """A table of the backend's own, so that nobody repeats the work behind `table`."""
+    """A table of the backend's own, so that nobody repeats the work behind `table`.
+
+    Temporary: what lasts as long as the stage needs neither compression nor a journal. It spills
+    to disk as any other.
+    """
     import ibis
 
-    return ibis.get_backend().create_table(f"stored_{uuid.uuid4().hex}", table)
+    return ibis.get_backend().create_table(f"stored_{uuid.uuid4().hex}", table, temp=True)
