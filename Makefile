@@ -13,7 +13,7 @@ help:  ## this list
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	@# The pip that comes with Python 3.11 searches for hours where this one takes half a minute.
+	@# The pip that comes with Python 3.11 searches for many minutes where this one takes half of one.
 	$(PIP) install -q --upgrade pip==26.3
 
 .venv/run: requirements.txt requirements-data.txt constraints.txt pyproject.toml | $(BIN)/python
