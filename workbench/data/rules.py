@@ -102,9 +102,8 @@ def _unique(table: Any, rule: Unique) -> tuple[Any, Any]:
 def _stored(table: Any) -> Any:
     """A table of the backend's own, so that nobody repeats the work behind `table`.
 
-    Temporary: what lasts as long as the stage needs neither compression nor a journal. It spills
-    to disk as any other.
+    Not a temporary one: that saves a tenth of the processor time, and takes half a gigabyte more.
     """
     import ibis
 
-    return ibis.get_backend().create_table(f"stored_{uuid.uuid4().hex}", table, temp=True)
+    return ibis.get_backend().create_table(f"stored_{uuid.uuid4().hex}", table)
