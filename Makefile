@@ -20,6 +20,7 @@ $(BIN)/python:
 	@echo "installing packages: about 4 minutes, 2.1 GB"
 	$(PIP) install -q -c constraints.txt -r requirements.txt -r requirements-data.txt
 	$(PIP) install -q --no-deps -e .
+	@$(BIN)/python -m compileall -q workbench
 	@touch $@
 
 .venv/dev: requirements-dev.txt requirements-nodeps.txt .venv/run
