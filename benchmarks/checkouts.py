@@ -15,7 +15,8 @@ BIN = Path(sys.executable).parent
 def clone(target: Path) -> Path:
     """Clone the committed state of this checkout to `target`, compiled as `make` leaves it."""
     subprocess.run(["git", "clone", "-q", str(ROOT), str(target)], check=True)
-    subprocess.run([sys.executable, "-m", "compileall", "-q", str(target / "workbench")], check=True)
+    compiled = [sys.executable, "-m", "compileall", "-q", str(target / "workbench")]
+    subprocess.run(compiled, check=True)
     return target
 
 
