@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,10 +12,14 @@ import torch
 from workbench.core.errors import DataError, PipelineError
 from workbench.core.records import Role, Task
 from workbench.data.examples import Spec
-from workbench.data.fitted import Fitted, fit
-from workbench.training.batches import targets, tensors
+from workbench.data.fitted import Fitted, fit, known
+from workbench.data.tables import Tables
+from workbench.data.tokens import TOKENIZER, byte_tokenizer
+from workbench.training import batches
+from workbench.training.batches import Batches, narrow, targets, tensors, tokens, wide
 from workbench.training.loss import default_loss
 
+CPU = torch.device("cpu")
 ROWS = pa.table(
     {
         "seen": [["a", "b"], ["a"], None, ["c", None]],
@@ -99,3 +104,40 @@ def test_targets_without_a_task_come_as_they_are() -> None:
 def test_text_without_a_tokenizer_says_what_is_missing() -> None:
     with pytest.raises(PipelineError, match=r"tokenizer\.json"):
         tensors(ROWS, fitted("none", (), said="text"))
+
+
+def test_whole_numbers_are_kept_small_and_come_back_as_they_were() -> None:
+    ends = [
+        torch.tensor([-32_768, 0, 32_767]),
+        torch.tensor([-32_769, 0, 2**31 - 1]),
+        torch.tensor([-(2**31) - 1, 0, 2**62]),
+    ]
+    kinds = [torch.int16, torch.int32, torch.int64]
+    assert [narrow(column).dtype for column in ends] == kinds
+    for column in ends:
+        assert torch.equal(wide(narrow(column)), column)
+    pixels = torch.tensor([3], dtype=torch.uint8)
+    assert wide(narrow(pixels)).dtype == torch.uint8
+    packed = Batches.of({str(i): column for i, column in enumerate(ends)}, None, CPU)
+    columns, _ = packed.take(torch.tensor([2, 0]))
+    for name, column in columns.items():
+        assert torch.equal(column, ends[int(name)][[2, 0]])
+
+
+def test_texts_read_in_parts_are_as_if_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Tables({}, assets={TOKENIZER: byte_tokenizer(tmp_path / TOKENIZER)})
+    texts = ["a", "longer than the rest", "", "bb", "ccc", "d"]
+    whole = tokens(data, texts)
+    monkeypatch.setattr(batches, "TEXTS_AT_ONCE", 2)
+    assert torch.equal(tokens(data, texts), whole)
+    assert tokens(data, []).shape == (0, 1)
+
+
+def test_rows_of_a_class_that_training_never_saw_do_not_judge_it() -> None:
+    one = fitted("multiclass", ("next",), words="word")
+    rows = pa.table({"next": ["a", "new", "d"], "words": ["x", "x", "y"]})
+    assert known(rows, one)["next"].to_pylist() == ["a", "d"]
+    with pytest.raises(DataError, match="validation side"):
+        known(rows.slice(1, 1), one)

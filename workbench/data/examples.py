@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,6 +167,14 @@ def weights_of(rows: Any) -> np.ndarray | None:
     if WEIGHT not in rows.column_names:
         return None
     return rows[WEIGHT].to_numpy(zero_copy_only=False)
+
+
+def read_columns(path: Path, names: Iterable[str]) -> Any:
+    """Those columns of a side that it has, as an Arrow table."""
+    import pyarrow.parquet as pq
+
+    there = set(pq.read_schema(path).names)
+    return pq.read_table(path, columns=[name for name in dict.fromkeys(names) if name in there])
 
 
 @dataclass(frozen=True)

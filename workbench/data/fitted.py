@@ -115,6 +115,26 @@ def fit(table: Any, spec: Spec) -> Fitted:
     )
 
 
+def known(table: Any, fitted: Fitted) -> Any:
+    """The rows of `table` (Arrow) whose class the training side has.
+
+    Another class is nothing that the model could say: it must neither stop nor steer training.
+    """
+    import pyarrow as pa
+
+    if fitted.task != "multiclass":
+        return table
+    classes = set(fitted.classes)
+    kept = table.filter(pa.array([str(v) in classes for v in table[fitted.target].to_pylist()]))
+    if not kept.num_rows:
+        raise DataError(
+            f"No row of the validation side has a class of '{fitted.target}' that the training "
+            "side has.",
+            fix="use more data, or another split in params.yaml (`by: hash`)",
+        )
+    return kept
+
+
 def _items(table: Any, spec: Spec) -> tuple[str, tuple[str, ...], int]:
     """The list column that a ranking's target extends (the first), and their one vocabulary."""
     import pyarrow as pa

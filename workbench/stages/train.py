@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import pyarrow.parquet as pq
 import torch
 from safetensors.torch import save_file
 
 from workbench.core.files import digest_values, write_json
 from workbench.core.params import Train
 from workbench.core.progress import progress
-from workbench.data.examples import read_spec, weights_of
-from workbench.data.fitted import fit
+from workbench.data.examples import WEIGHT, read_columns, read_spec, weights_of
+from workbench.data.fitted import fit, known
 from workbench.data.tables import read_tables
 from workbench.stages.frame import leads, opened
-from workbench.training.batches import Batches, row_weights, targets, tensors
+from workbench.training.batches import Batches
 from workbench.training.checkpoint import discard
 from workbench.training.devices import placed
 from workbench.training.loop import outputs, rows_at_once, train
 from workbench.training.loss import default_loss, positive_weight
 from workbench.training.threshold import best_threshold
+
+SIDES = ("train", "valid")
 
 
 def run(pipeline: str) -> None:
@@ -27,7 +28,8 @@ def run(pipeline: str) -> None:
         settings = stage.params
         folder = stage.input("split")
         spec = read_spec(folder)
-        rows = {side: pq.read_table(folder / f"{side}.parquet") for side in ("train", "valid")}
+        columns = [*spec.roles, *spec.targets, WEIGHT]
+        rows = {side: read_columns(folder / f"{side}.parquet", columns) for side in SIDES}
         fitted = fit(rows["train"], spec)
         start = stage.function("start")
         counts = weights_of(rows["train"])
@@ -40,13 +42,12 @@ def run(pipeline: str) -> None:
             model = stage.notebook.model(fitted, settings)
             if start:
                 start(model, data, settings)
+            rows["valid"] = known(rows["valid"], fitted)
+            weights = weights_of(rows["valid"])
+            # What is packed is not needed as a table: of millions of rows, that is gigabytes.
             sides = {
-                side: Batches.of(
-                    tensors(table, fitted, data) | row_weights(table, mean),
-                    targets(table, fitted),
-                    place.device,
-                )
-                for side, table in rows.items()
+                side: Batches.read(rows.pop(side), fitted, data, mean, place.device)
+                for side in SIDES
             }
             key = digest_values(stage.run.key, place.world)
             checkpoints = stage.paths.checkpoints(pipeline, key)
@@ -78,7 +79,7 @@ def run(pipeline: str) -> None:
                 threshold = best_threshold(
                     target.cpu().numpy(),
                     torch.sigmoid(raw - shift).numpy(),
-                    weights_of(rows["valid"]),
+                    weights,
                 )
         best = min(history, key=lambda entry: entry["valid_loss"])
         weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
