@@ -35,6 +35,8 @@ def main() -> None:
 def show(pipeline: Pipeline) -> None:
     """One pipeline: champion, quality, usage, and what the next run will do."""
     champion, judged, usage = pipeline.champion, pipeline.judged(), pipeline.usage()
+    if notice := pipeline.params.serve.notice:
+        st.caption(f"**{plain(notice)}**")
     columns = st.columns(4)
     columns[0].metric("Champion", f"release {champion['release']}" if champion else "none yet")
     if judged:

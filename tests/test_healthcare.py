@@ -29,6 +29,7 @@ from workbench.core.fingerprint import write_all
 from workbench.core.params import read_params
 from workbench.core.paths import STAGES, Paths, find_paths
 from workbench.figures import quality, theme
+from workbench.serving.explain import explain
 from workbench.serving.predict import predict
 from workbench.serving.session import Bundle
 
@@ -272,7 +273,9 @@ def test_every_answer_carries_the_notice(ran: Ran) -> None:
     bundle = Bundle(ran.paths.stage("export", NAME))
     release(ran.paths, NAME, bundle.folder)
     example = bundle.signature.example
-    assert predict(ran.paths, NAME, [example]).notice == NOTICE
+    answer = predict(ran.paths, NAME, [example])
+    assert answer.notice == NOTICE
+    assert dict(explain(ran.paths, answer.id).steps())["notice"] == NOTICE
     server = Server(ran.paths)
     try:
         server.until_loaded()

@@ -137,6 +137,12 @@ def test_the_dashboard_shows_a_reason_as_text_and_not_as_markdown(
     assert r"www\.evil.example \<b\>" in refused
 
 
+def test_a_pipelines_notice_is_on_the_dashboard_and_on_its_card(home: Any, small: Checkout) -> None:
+    small.set("small.serve.notice", "Not for clinical use.")
+    assert "Not for clinical use" in home.run().caption[0].value
+    assert "Not for clinical use." in Pipeline("small", small.paths)._repr_html_()
+
+
 def test_the_dashboard_tells_broken_params_in_a_sentence(home: Any, small: Checkout) -> None:
     small.edit("params.yaml", "  clean:", "  claen:")
     page = home.run()

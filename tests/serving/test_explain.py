@@ -55,6 +55,7 @@ def test_a_prediction_is_explained_back_to_code_and_data(paths, answered):
     assert found.origin == origin(target.digest)
     assert found.passport.rows[0] == ROWS[0]
     steps = dict(found.steps())
+    assert steps["notice"].startswith("A machine decided")
     assert steps["release"] == "fraud 3, champion at the time"
     assert steps["bundle"] == f"{target.digest} (verified)"
     assert steps["commit"] == "abc123 with uncommitted changes"

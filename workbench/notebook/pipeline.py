@@ -181,7 +181,8 @@ class Pipeline:
             if champion
             else "no champion yet"
         )
-        return card(self.name, steps, [crown, _used(spent(self.usage()))])
+        facts = [crown, _used(spent(self.usage())), self.params.serve.notice]
+        return card(self.name, steps, [fact for fact in facts if fact])
 
 
 @dataclass(frozen=True)

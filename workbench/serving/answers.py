@@ -53,6 +53,7 @@ def record(
         inputs=inputs,
         outputs={name: values.tolist() for name, values in outputs.items()},
         latency_ms=(time.perf_counter() - start_s) * 1000,
+        notice=model.bundle.signature.notice,
     )
     log.append(passport)
     return passport

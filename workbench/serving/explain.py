@@ -40,6 +40,8 @@ class Explanation:
         passport, origin = self.passport, self.origin
         moment = dt.datetime.fromtimestamp(passport.time_s, dt.UTC)
         yield "prediction", f"{passport.id} at {moment.isoformat(timespec='milliseconds')}"
+        if passport.notice:
+            yield "notice", passport.notice
         yield "inputs", "; ".join(_row(row) for row in passport.rows)
         yield "outputs", _row(passport.outputs)
         yield "release", f"{passport.pipeline} {passport.release}, {passport.alias} at the time"

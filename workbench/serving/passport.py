@@ -40,7 +40,8 @@ class Passport(msgspec.Struct, frozen=True, kw_only=True):
     """What one answer was made of. A Struct: it is built and encoded for every request.
 
     time_s: seconds since 1970-01-01 UTC. inputs: values by column, as the client gave them.
-    outputs: of the graph by name, [rows, ...], before look-up tables and threshold.
+    outputs: of the graph by name, [rows, ...], before look-up tables and threshold. notice: what
+    the pipeline says with every answer, such as "Not for clinical use."
     """
 
     id: str
@@ -54,6 +55,7 @@ class Passport(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, Any]
     outputs: dict[str, Any]
     latency_ms: float
+    notice: str = ""
 
     @property
     def rows(self) -> list[dict[str, Any]]:
