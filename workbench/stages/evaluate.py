@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from workbench.core.errors import DataError, PipelineError
 from workbench.core.files import read_json
 from workbench.core.params import Evaluate
-from workbench.data.examples import WEIGHT, read_sides, weights_of
+from workbench.data.examples import WEIGHT, read_columns, read_sides, weights_of
 from workbench.data.fitted import Fitted, arrays, numbers
 from workbench.data.tables import read_tables
 from workbench.serving.session import Bundle
@@ -35,7 +35,8 @@ def run(pipeline: str) -> None:
         report: dict[str, Any] = {"rows": test.num_rows, "metrics": {}, "slices": {}}
         kept = {name: test[name] for name in (*sides.spec.key, WEIGHT) if name in test.column_names}
         if fitted.task in evaluation.METRICS and _answers_targets(bundle, fitted):
-            train = pq.read_table(stage.input("split") / "train.parquet")
+            needed = [*sides.spec.roles, *sides.spec.targets, WEIGHT]
+            train = read_columns(stage.input("split") / "train.parquet", needed)
             given = bundle.predict(_raw(bundle, test))
             for target, output in zip(fitted.targets, output_names(fitted), strict=True):
                 kept |= _standard(

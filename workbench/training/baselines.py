@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from workbench.data.fitted import Fitted, arrays, codes
 Matrix = NDArray[np.float64]
 PLAIN = ("number", "word", "time")
 _FEW_WORDS = 40
+ROWS_AT_ONCE = 50_000
 
 
 def baseline_answers(
@@ -42,27 +44,36 @@ def baseline_answers(
     if train.num_rows > rows:
         train, label = train.slice(train.num_rows - rows), label[-rows:]
         weight = None if weight is None else weight[-rows:]
-    flat_train, flat_test = _linear(train, fitted), _linear(test, fitted)
-    tree_train, tree_test = _tree(train, fitted), _tree(test, fitted)
     from threadpoolctl import threadpool_limits
 
     # More threads of OpenMP than idle cores spin and wait: 6-12 s instead of 1.4 s for the trees.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # convergence of a baseline is its own affair
         if fitted.task == "regression":
-            linear = Ridge().fit(flat_train, label, weight).predict(flat_test)
-            boosting = HistGradientBoostingRegressor(random_state=seed)
-            return {
-                "linear": linear,
-                "boosting": boosting.fit(tree_train, label, weight).predict(tree_test),
-            }
-        linear = LogisticRegression(max_iter=300).fit(flat_train, label, weight)
-        linear = linear.predict_proba(flat_test)
-        boosting = HistGradientBoostingClassifier(random_state=seed)
-        trees = boosting.fit(tree_train, label, weight).predict_proba(tree_test)
-    if fitted.task == "binary":
-        return {"linear": linear[:, 1], "boosting": trees[:, 1]}
-    return {"linear": linear, "boosting": trees}
+            linear: Any = Ridge()
+            boosting: Any = HistGradientBoostingRegressor(random_state=seed)
+        else:
+            linear = LogisticRegression(max_iter=300)
+            boosting = HistGradientBoostingClassifier(random_state=seed)
+        linear.fit(_linear(train, fitted), label, weight)
+        boosting.fit(_tree(train, fitted), label, weight)
+        return {
+            "linear": _answer(linear, _linear, test, fitted),
+            "boosting": _answer(boosting, _tree, test, fitted),
+        }
+
+
+def _answer(
+    model: Any, encode: Callable[[Any, Fitted], Matrix], test: Any, fitted: Fitted
+) -> NDArray[np.float64]:
+    """Answers to all rows of `test`, some at a time: a million one-hot rows are gigabytes."""
+    ask = model.predict if fitted.task == "regression" else model.predict_proba
+    parts = [
+        ask(encode(test.slice(at, ROWS_AT_ONCE), fitted))
+        for at in range(0, max(test.num_rows, 1), ROWS_AT_ONCE)
+    ]
+    whole = np.concatenate(parts)
+    return whole[:, 1] if fitted.task == "binary" else whole
 
 
 def _constant(

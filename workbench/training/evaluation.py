@@ -168,19 +168,21 @@ def judge(
     """
     rng = np.random.default_rng(seed)
     count = _counted(label, weight)
-    draws = [
-        count * np.bincount(rng.integers(0, len(label), len(label)), minlength=len(label))
-        for _ in range(bootstrap)
-    ]
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    samples: dict[tuple[str, str], Array] = {}
-    for who, answer in answers.items():
-        found[who] = {}
-        for name, metric in METRICS[task].items():
-            measure = metric(label, answer)
-            drawn = np.array([measure(weight) for weight in draws])
-            samples[who, name] = drawn
-            found[who][name] = {"value": measure(count), **_interval(drawn)}
+    measures = {
+        (who, name): metric(label, answer)
+        for who, answer in answers.items()
+        for name, metric in METRICS[task].items()
+    }
+    samples = {key: np.empty(bootstrap) for key in measures}
+    # One resample at a time, for all: hundreds of them, of a million rows each, are gigabytes.
+    for number in range(bootstrap):
+        rows = rng.integers(0, len(label), len(label))
+        drawn = count * np.bincount(rows, minlength=len(label))
+        for key, measure in measures.items():
+            samples[key][number] = measure(drawn)
+    found: dict[str, dict[str, dict[str, float]]] = {who: {} for who in answers}
+    for (who, name), measure in measures.items():
+        found[who][name] = {"value": measure(count), **_interval(samples[who, name])}
     for who in answers:
         if who == "model" or "model" not in answers:
             continue
