@@ -16,8 +16,10 @@ from PIL import Image
 
 from tests.serving import bundles
 from workbench.core.files import digest_file
-from workbench.serving.app import MAX_BODY, MAX_ROWS, App
+from workbench.serving.app import App
 from workbench.serving.passport import find_passport
+from workbench.serving.request import MAX_BODY
+from workbench.serving.service import MAX_ROWS
 from workbench.storage.bundle import seal
 from workbench.storage.pointer import Pointer, Target, read_pointer, write_pointer
 
@@ -30,7 +32,8 @@ class Asgi:
         self.app = App(paths)
         self.stop = asyncio.Event()
         self.life = self.loop.create_task(self._live())
-        while not self.app.models.loaded:
+        self.loop.run_until_complete(asyncio.sleep(0))
+        while not self.app.service.models.loaded:
             self.loop.run_until_complete(asyncio.sleep(0.01))
 
     async def _live(self) -> None:
@@ -367,7 +370,7 @@ def test_no_bytes_are_ever_answered_by_an_internal_error(asgi, body):
 
 def test_every_answer_leaves_the_passport_that_its_id_names(asgi):
     _, said, _ = asgi.infer("fraud", tensor(), tensor("country", datatype="BYTES", data=["fr"]))
-    asgi.app.log._flush()
+    asgi.app.service.log._flush()
     passport = find_passport(asgi.app.paths, said["id"])
     assert passport.rows == [{"amount": 1.0, "country": "fr"}]
     assert passport.outputs == {"score": said["outputs"][0]["data"]}
@@ -413,7 +416,7 @@ def test_texts_and_images_never_hold_up_the_event_loop(asgi, monkeypatch):
     """However fast the example was: a client decides how long a text is."""
     where = []
     for name, row in (("ask", {"question": "hello"}), ("fraud", {"amount": 1})):
-        bundle = asgi.app.models.by_name[name].bundle
+        bundle = asgi.app.service.models.by_name[name].bundle
         predict = bundle.predict
 
         def seen(columns, predict=predict):

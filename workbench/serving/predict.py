@@ -9,10 +9,10 @@ from typing import Any
 
 from workbench.core.errors import ReleaseError, did_you_mean
 from workbench.core.paths import Paths
-from workbench.serving.answers import record
 from workbench.serving.columns import columns_of
 from workbench.serving.models import ANSWERS, load_model
 from workbench.serving.passport import PassportLog
+from workbench.serving.service import recorded
 from workbench.serving.session import check_finite
 from workbench.storage.pointer import read_pointer
 
@@ -53,15 +53,15 @@ def predict(paths: Paths, pipeline: str, rows: Sequence[dict[str, Any]]) -> Answ
         columns = columns_of(rows, model.bundle.inputs)
         outputs = model.bundle.predict(columns)
         check_finite(outputs)
-        passport = record(log, model, columns, outputs, start)
+        answer = recorded(log, model, columns, len(rows), outputs, start)
     finally:
         log.close()
     return Answer(
-        id=passport.id,
+        id=answer.id,
         pipeline=pipeline,
-        release=passport.release,
-        digest=passport.digest,
+        release=model.target.release,
+        digest=model.target.digest,
         outputs=model.bundle.named(outputs),
         notice=model.bundle.signature.notice,
-        latency_ms=passport.latency_ms,
+        latency_ms=answer.latency_s * 1000,
     )

@@ -18,6 +18,7 @@ from workbench.core.errors import DataError, did_you_mean
 from workbench.core.records import Column, Role
 from workbench.serving.columns import expected
 from workbench.serving.models import Model
+from workbench.serving.request import encode
 from workbench.serving.session import Bundle, Outputs
 
 _NUMBER = frozenset({int, float, type(None)})
@@ -79,7 +80,6 @@ class InferRequest(msgspec.Struct):
 
 decode_infer = msgspec.json.Decoder(InferRequest).decode
 decode_any = msgspec.json.Decoder().decode
-encode = msgspec.json.Encoder().encode
 
 
 def decoded(body: bytes, decode: Callable[[bytes], Any]) -> Any:

@@ -1,0 +1,189 @@
+"""Where calls for one model meet: those of one moment are answered by one run of its graph.
+
+Nothing ever waits for company. Requests that have come when the event loop turns are answered
+together; what comes while a slow model runs is its next batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from workbench.core.errors import BundleError, DataError
+from workbench.serving.models import Model
+from workbench.serving.session import Bundle, Outputs
+
+INLINE_S = 0.005
+"""Longer calls leave the event loop: up to here a thread's hand-over costs more than it gives."""
+
+MAX_WAITING_ROWS = 50_000
+"""For one model; beyond it a call is refused at once rather than answered too late."""
+
+
+class Overloaded(Exception):
+    """More waits for a model than it can answer soon."""
+
+
+class Call(NamedTuple):
+    """Rows that wait for their answer."""
+
+    columns: Mapping[str, Any]
+    rows: int
+    answer: asyncio.Future[Outputs]
+
+
+@dataclass
+class _Queue:
+    """Calls that wait for one model. busy: a batch of it is under way on the thread."""
+
+    model: Model
+    calls: list[Call] = field(default_factory=list[Call])
+    rows: int = 0
+    planned: bool = False
+    busy: bool = False
+
+
+class Batcher:
+    """Answers calls in batches: fast models in place, slow ones on one thread.
+
+    Texts and images always take the thread: how long one takes is in the hands of its client.
+    sizes: called with the number of calls and of rows of each batch.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._queues: dict[Bundle, _Queue] = {}
+        self.batches = self.calls = 0
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows of all models that wait or are being answered."""
+        return sum(queue.rows for queue in self._queues.values())
+
+    async def run(self, model: Model, columns: Mapping[str, Any], rows: int) -> Outputs:
+        """Answer `rows` rows; DataError and BundleError as `Bundle.predict`, or Overloaded."""
+        queue = self._queues.get(model.bundle)
+        if queue is None:
+            queue = self._queues[model.bundle] = _Queue(model)
+        if queue.rows and queue.rows + rows > MAX_WAITING_ROWS:
+            raise Overloaded
+        loop = asyncio.get_running_loop()
+        call = Call(columns, rows, loop.create_future())
+        queue.calls.append(call)
+        queue.rows += rows
+        if not queue.planned and not queue.busy:
+            queue.planned = True
+            loop.call_soon(self._flush, queue)
+        return await call.answer
+
+    def _flush(self, queue: _Queue) -> None:
+        """Answer what waits, as much at once as memory allows."""
+        queue.planned = False
+        calls = _together(queue)
+        if not calls:
+            self._queues.pop(queue.model.bundle, None)  # its model may be gone by now
+            return
+        rows = sum(call.rows for call in calls)
+        self.batches += 1
+        self.calls += len(calls)
+        bundle = queue.model.bundle
+        if not bundle.heavy and queue.model.call_s * rows <= INLINE_S:
+            _give(calls, answered(bundle, calls))
+            self._next(queue, rows)
+            return
+        queue.busy = True
+        loop = asyncio.get_running_loop()
+
+        def done(answers: asyncio.Future[list[Outputs | Exception]]) -> None:
+            queue.busy = False
+            _give(calls, answers.result())
+            self._next(queue, rows)
+
+        loop.run_in_executor(self._thread, answered, bundle, calls).add_done_callback(done)
+
+    def _next(self, queue: _Queue, rows: int) -> None:
+        queue.rows -= rows
+        if queue.calls:
+            queue.planned = True
+            asyncio.get_running_loop().call_soon(self._flush, queue)
+        elif not queue.busy:
+            self._queues.pop(queue.model.bundle, None)
+
+    def close(self) -> None:
+        self._thread.shutdown()
+
+
+def _together(queue: _Queue) -> list[Call]:
+    """Take calls from the queue, at least one, up to the rows that are answered at once."""
+    taken, rows = 0, 0
+    for call in queue.calls:
+        if taken and rows + call.rows > queue.model.bundle.rows_at_once:
+            break
+        taken, rows = taken + 1, rows + call.rows
+    calls, queue.calls = queue.calls[:taken], queue.calls[taken:]
+    return [call for call in calls if not call.answer.cancelled()] or calls
+
+
+def _give(calls: Sequence[Call], answers: Sequence[Outputs | Exception]) -> None:
+    for call, answer in zip(calls, answers, strict=True):
+        if call.answer.done():
+            continue  # its client has gone
+        if isinstance(answer, Exception):
+            call.answer.set_exception(answer)
+        else:
+            call.answer.set_result(answer)
+
+
+def answered(bundle: Bundle, calls: Sequence[Call]) -> list[Outputs | Exception]:
+    """Answer all calls by one run of the graph; one that does not fit fails alone."""
+    if len(calls) > 1:
+        try:
+            merged = _merged(calls)
+            whole = bundle.predict(merged) if merged is not None else None
+        except (DataError, BundleError):
+            whole = None  # somebody's fault: found below, each call by itself
+        if whole is not None:
+            return _shares(calls, whole)
+    return [_alone(bundle, call) for call in calls]
+
+
+def _alone(bundle: Bundle, call: Call) -> Outputs | Exception:
+    try:
+        return bundle.predict(call.columns)
+    except Exception as error:
+        return error
+
+
+def _merged(calls: Sequence[Call]) -> dict[str, Any] | None:
+    """Columns of all calls, one after the other; None where they are of unlike kinds."""
+    names = dict.fromkeys(name for call in calls for name in call.columns)
+    merged: dict[str, Any] = {}
+    for name in names:
+        parts = [call.columns.get(name) for call in calls]
+        if any(isinstance(part, np.ndarray) for part in parts):
+            arrays = [part for part in parts if isinstance(part, np.ndarray)]
+            shapes = {(array.shape[1:], array.dtype) for array in arrays}
+            if len(arrays) < len(parts) or len(shapes) > 1:
+                return None
+            merged[name] = np.concatenate(arrays)
+            continue
+        values: list[Any] = []
+        for part, call in zip(parts, calls, strict=True):
+            values.extend([None] * call.rows if part is None else part)
+        merged[name] = values
+    return merged
+
+
+def _shares(calls: Sequence[Call], whole: Outputs) -> list[Outputs | Exception]:
+    """Each call's rows of the outputs of all."""
+    shares: list[Outputs | Exception] = []
+    at = 0
+    for call in calls:
+        shares.append({name: values[at : at + call.rows] for name, values in whole.items()})
+        at += call.rows
+    return shares

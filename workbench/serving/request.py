@@ -1,0 +1,145 @@
+"""One request and what it gets, without a framework between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+MAX_BODY = 8 << 20
+BODY_S = 30.0
+"""Seconds from the head to the end of a body: who sends slower holds a place that others need."""
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
+
+JSON = b"application/json"
+encode = msgspec.json.Encoder().encode
+
+
+class Refused(Exception):
+    """A request that gets no answer: status and one sentence."""
+
+    def __init__(self, status: int, sentence: str, headers: Headers = ()) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.headers = headers
+
+
+class Disconnected(Exception):
+    """The client went away before its body was complete."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks. name: of the key, or "local" where programs of this machine need none."""
+
+    name: str = "local"
+    is_admin: bool = True
+
+
+LOCAL = Caller()
+
+
+class Request:
+    """A request whose head has come; its body is read when it is asked for.
+
+    parts: of the path. caller: set once the request was let in. begun_s: `time.perf_counter`.
+    """
+
+    __slots__ = ("begun_s", "caller", "method", "parts", "path", "receive", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, begun_s: float) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.begun_s = begun_s
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.parts = self.path.strip("/").split("/")
+        self.caller = LOCAL
+
+    def header(self, name: bytes) -> bytes | None:
+        """The last header of that name (in lower case); None without one."""
+        found = None
+        for key, value in self.scope["headers"]:
+            if key == name:
+                found = value
+        return found
+
+    def need(self, method: str) -> None:
+        """Refuse another method than `method`."""
+        if self.method != method:
+            raise Refused(
+                405,
+                f"{self.path[:200]} takes {method}, not {self.method}.",
+                ((b"allow", method.encode()),),
+            )
+
+    async def body(self) -> bytes:
+        """The whole body; one over the limit is read to its end, but not kept, to be refused."""
+        message = await self.receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            body = message.get("body", b"")
+            if len(body) <= MAX_BODY:
+                return body
+        try:
+            async with asyncio.timeout(BODY_S):
+                return await self._rest(message)
+        except TimeoutError:
+            raise Refused(
+                408, f"The body did not come within {BODY_S:.0f} seconds.", CLOSE
+            ) from None
+
+    async def _rest(self, message: MutableMapping[str, Any]) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            if message["type"] != "http.request":
+                raise Disconnected
+            part = message.get("body", b"")
+            size += len(part)
+            if size <= MAX_BODY:
+                parts.append(part)
+            more = message.get("more_body", False)
+            if size > 8 * MAX_BODY or (size > MAX_BODY and not more):
+                raise Refused(413, f"The body is larger than {MAX_BODY} bytes.", CLOSE)
+            if not more:
+                return b"".join(parts)
+            message = await self.receive()
+
+
+CLOSE: Headers = ((b"connection", b"close"),)
+
+
+@dataclass(slots=True)
+class Reply:
+    """What a request gets. body: whole, or parts as they come (a stream)."""
+
+    body: bytes | AsyncIterator[bytes]
+    status: int = HTTPStatus.OK
+    headers: Headers = ()
+    media: bytes = JSON
+
+    async def send(self, send: Send) -> None:
+        """Write it out; a stream part by part."""
+        headers = [(b"content-type", self.media), *self.headers]
+        if isinstance(self.body, bytes):
+            headers.append((b"content-length", b"%d" % len(self.body)))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        if isinstance(self.body, bytes):
+            await send({"type": "http.response.body", "body": self.body})
+            return
+        async for part in self.body:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def found(content: Any, status: int = HTTPStatus.OK) -> Reply:
+    """`content` as JSON."""
+    return Reply(encode(content), status)

@@ -1,0 +1,154 @@
+"""What every protocol asks for: the model, its answer, and the record that the answer leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from workbench.core.errors import did_you_mean
+from workbench.serving.batcher import MAX_WAITING_ROWS, Batcher, Overloaded
+from workbench.serving.models import Model, Models
+from workbench.serving.passport import Passport, PassportLog, time_of
+from workbench.serving.request import LOCAL, Caller, Refused, Request
+from workbench.serving.session import Outputs, check_finite
+
+MAX_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answer, as its observers see it.
+
+    columns: as the client gave them. outputs: of the graph, [rows, ...]. time_s: since 1970-01-01
+    UTC. latency_s: from the request's head to here.
+    """
+
+    id: str
+    time_s: float
+    model: Model
+    columns: dict[str, Any]
+    rows: int
+    outputs: Outputs
+    latency_s: float
+    caller: Caller
+
+
+class Observer(Protocol):
+    """Looks at every answer, and at every request that got none; must be quick and never raise."""
+
+    def answered(self, answer: Answered) -> None:
+        """One request was answered."""
+        ...
+
+    def refused(self, pipeline: str, status: int, latency_s: float) -> None:
+        """One request for `pipeline` ("" where it names none that is served) got no answer."""
+        ...
+
+
+class Service:
+    """Models, the batcher, the log and whoever observes."""
+
+    def __init__(self, log: PassportLog, observers: Sequence[Observer] = ()) -> None:
+        self.models = Models()
+        self.log = log
+        self.batcher = Batcher()
+        self.observers = observers
+
+    def model(self, name: str, version: str | None = None) -> Model:
+        """The model of that name, and version if one is asked for.
+
+        Refused with the known ones.
+        """
+        models = self.models
+        model = models.by_name.get(name)
+        if model is None:
+            if not models.loaded:
+                raise Refused(503, "The models are still being loaded.")
+            if name in models.problems:
+                raise Refused(503, f"'{name}' cannot be served: {models.problems[name]}")
+            if not models.by_name:
+                raise Refused(503, f"Nothing is released. {' '.join(models.problems.values())}")
+            known = ", ".join(sorted(models.by_name))
+            near = did_you_mean(name, models.by_name)
+            raise Refused(404, f"No model '{name[:80]}'.{near} Served: {known}.")
+        if version is not None and version != model.version:
+            raise Refused(
+                404, f"'{name}' has no version '{version[:80]}' here. Served: {model.version}."
+            )
+        return model
+
+    async def answer(
+        self, model: Model, columns: dict[str, Any], rows: int, request: Request | None = None
+    ) -> Answered:
+        """Answer `rows` rows given by column, record it, and tell the observers.
+
+        DataError for values that do not fit, BundleError for a model that fails, Refused when
+        more waits than can be answered soon.
+        """
+        begun_s = request.begun_s if request else time.perf_counter()
+        try:
+            outputs = await self.batcher.run(model, columns, rows)
+        except Overloaded:
+            raise Refused(
+                503,
+                f"More than {MAX_WAITING_ROWS:,} rows wait for '{model.pipeline}'.",
+                ((b"retry-after", b"1"),),
+            ) from None
+        check_finite(outputs)
+        caller = request.caller if request else LOCAL
+        answer = recorded(self.log, model, columns, rows, outputs, begun_s, caller)
+        for observer in self.observers:
+            observer.answered(answer)
+        return answer
+
+    def close(self) -> None:
+        """Finish what is under way and write what is logged."""
+        self.batcher.close()
+        self.log.close()
+
+
+def check_rows(rows: int) -> None:
+    """Before any work is done on them."""
+    if rows > MAX_ROWS:
+        raise Refused(413, f"{rows} rows in one request; send at most {MAX_ROWS}.")
+
+
+def recorded(
+    log: PassportLog,
+    model: Model,
+    columns: dict[str, Any],
+    rows: int,
+    outputs: Outputs,
+    begun_s: float,
+    caller: Caller = LOCAL,
+) -> Answered:
+    """Log the passport of an answer to a request begun at `begun_s` (`time.perf_counter`)."""
+    id = log.next_id()
+    answer = Answered(
+        id=id,
+        time_s=time_of(id),
+        model=model,
+        columns=columns,
+        rows=rows,
+        outputs=outputs,
+        latency_s=time.perf_counter() - begun_s,
+        caller=caller,
+    )
+    log.append(
+        Passport(
+            id=id,
+            time_s=answer.time_s,
+            pipeline=model.pipeline,
+            alias=model.alias,
+            digest=model.target.digest,
+            release=model.target.release,
+            run_id=model.target.run_id,
+            inputs=columns,
+            outputs={name: values.tolist() for name, values in outputs.items()},
+            latency_ms=answer.latency_s * 1000,
+            notice=model.bundle.signature.notice,
+        )
+    )
+    return answer
