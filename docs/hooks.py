@@ -17,6 +17,7 @@ from pydantic import BaseModel
 import workbench
 from workbench.cli.main import app
 from workbench.core.check import ARGUMENTS, REQUIRED
+from workbench.core.deploy import Deploy
 from workbench.core.fingerprint import STAGE_FUNCTIONS
 from workbench.core.params import PARTS, Block, Engine, Gates, Part, SiteParams
 from workbench.core.reads import PART_OF
@@ -93,6 +94,7 @@ def params() -> str:
     sections: list[tuple[str, type[BaseModel]]] = [("engine", Engine), ("site", SiteParams)]
     sections += [(f"PIPELINE.{part}", _model(Block, part)) for part in PARTS]
     sections.append(("PIPELINE.serve.gates", Gates))
+    sections += [(f"PIPELINE.deploy.{name}", _model(Deploy, name)) for name in Deploy.model_fields]
     return "\n\n".join("\n\n".join(_section(where, model)) for where, model in sections)
 
 

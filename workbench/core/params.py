@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from workbench.core.deploy import Deploy
 from workbench.core.errors import ParamsError, did_you_mean
 from workbench.core.records import VERSION
 
@@ -156,6 +157,7 @@ class Block(BaseModel):
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     serve: Serve = Serve()
+    deploy: Deploy = Deploy()
 
 
 class Engine(BaseModel):

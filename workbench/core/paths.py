@@ -98,6 +98,16 @@ class Paths:
         """Passports of answered predictions."""
         return self.home / "predictions"
 
+    @property
+    def serving_windows(self) -> Path:
+        """What the server did in each second."""
+        return self.home / "serving"
+
+    @property
+    def monitoring(self) -> Path:
+        """What was found of the health of deployments: a file a pipeline, and alerts."""
+        return self.home / "monitoring"
+
     def checkpoints(self, pipeline: str, key: str) -> Path:
         return self.home / "checkpoints" / pipeline / key
 

@@ -22,7 +22,8 @@ class Answered:
     """One answer, as its observers see it.
 
     columns: as the client gave them. outputs: of the graph, [rows, ...]. time_s: since 1970-01-01
-    UTC. latency_s: from the request's head to here.
+    UTC. latency_s: from the request's head to here. rehearsal: asked for by `workbench traffic`,
+    not by life. warnings: inputs beyond what training saw.
     """
 
     id: str
@@ -33,6 +34,8 @@ class Answered:
     outputs: Outputs
     latency_s: float
     caller: Caller
+    rehearsal: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class Observer(Protocol):
