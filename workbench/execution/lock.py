@@ -67,7 +67,7 @@ def _busy(content: bytes, path: Path, what: str) -> BusyError:
     pid = int(content) if content.strip().isdigit() else None
     if pid is None:
         return BusyError(f"The {what} is busy: another process holds {path}.", fix="try again")
-    if _alive(pid):
+    if is_alive(pid):
         return BusyError(
             f"The {what} is busy: process {pid} holds it.",
             kept="what that process does goes on undisturbed",
@@ -79,7 +79,7 @@ def _busy(content: bytes, path: Path, what: str) -> BusyError:
     )
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Tell whether `pid` runs, whoever owns it."""
     try:
         os.kill(pid, 0)

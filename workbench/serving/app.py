@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from workbench.core.errors import BundleError, DataError
 from workbench.core.paths import Paths
+from workbench.serving import exposition
 from workbench.serving.local import refusal
 from workbench.serving.models import Models, load_models, stamp_of
 from workbench.serving.passport import PassportLog
@@ -32,10 +33,11 @@ from workbench.serving.request import (
     encode,
 )
 from workbench.serving.service import Observer, Service
+from workbench.serving.stats import Stats
 
 POLL_S = 0.5
 ROUTES = (
-    "GET /v2, /v2/health/live, /v2/health/ready, /v2/models/NAME[/versions/V][/ready]; "
+    "GET /v2, /v2/health/live, /v2/health/ready, /v2/models/NAME[/versions/V][/ready], /metrics; "
     "POST /v2/models/NAME[/versions/V]/infer, /predict/NAME"
 )
 
@@ -83,6 +85,8 @@ class App:
                 return await inference.infer(service, request, name, version)
             case ["v2"]:
                 return inference.server(request)
+            case ["metrics"]:
+                return exposition.metrics(service, self.stats, request)
             case ["v2", "health", "live"]:
                 return inference.live(request)
             case ["v2", "health", "ready"]:
@@ -112,16 +116,21 @@ class App:
         else:
             _logger.error("the server failed", exc_info=error)
             status, said = 500, "The server failed; its log says why."
-        parts = request.parts
-        name = next((part for part in parts if part in self.service.models.by_name), "")
-        for observer in self.observers:
-            observer.refused(name, status, time.perf_counter() - request.begun_s)
+        served = self.service.models.by_name
+        model = next((served[part] for part in request.parts if part in served), None)
+        for observer in self.service.observers:
+            observer.refused(
+                model, status, time.perf_counter() - request.begun_s, request.is_rehearsal
+            )
         return Reply(encode({"error": said}), status, headers)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """From start to stop of the server: load, watch the pointer, write what is left."""
         await receive()
-        self.service = Service(PassportLog(self.paths.predictions), self.observers)
+        service = self.service = Service(PassportLog(self.paths.predictions))
+        self.stats = Stats(self.paths.serving_windows, lambda: self.service.models.by_name.values())
+        service.observers += [self.stats, *self.observers]
+        service.batcher.on_batch = self.stats.batched
         watch = asyncio.create_task(self._watch())
         try:
             await send({"type": "lifespan.startup.complete"})
@@ -130,7 +139,8 @@ class App:
             with contextlib.suppress(asyncio.CancelledError):
                 await watch
         finally:  # whatever happened, what was answered is written down
-            self.service.close()
+            service.close()
+            self.stats.flush()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _watch(self) -> None:
@@ -145,6 +155,8 @@ class App:
             try:
                 if failed or not service.models.loaded or self._is_changed():
                     await self._load()
+                if self.stats.due:
+                    self.stats.flush()
                 failed = ""
             except Exception as error:
                 said = f"{type(error).__name__}: {error}"

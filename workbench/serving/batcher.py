@@ -7,7 +7,7 @@ together; what comes while a slow model runs is its next batch.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -52,10 +52,11 @@ class Batcher:
     """Answers calls in batches: fast models in place, slow ones on one thread.
 
     Texts and images always take the thread: how long one takes is in the hands of its client.
-    sizes: called with the number of calls and of rows of each batch.
+    on_batch: called with the model of each batch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_batch: Callable[[Model], None] | None = None) -> None:
+        self.on_batch = on_batch
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._queues: dict[Bundle, _Queue] = {}
         self.batches = self.calls = 0
@@ -91,6 +92,8 @@ class Batcher:
         rows = sum(call.rows for call in calls)
         self.batches += 1
         self.calls += len(calls)
+        if self.on_batch is not None:
+            self.on_batch(queue.model)
         bundle = queue.model.bundle
         if not bundle.heavy and queue.model.call_s * rows <= INLINE_S:
             _give(calls, answered(bundle, calls))

@@ -20,6 +20,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 
 JSON = b"application/json"
+REHEARSAL = b"x-workbench-rehearsal"
 encode = msgspec.json.Encoder().encode
 
 
@@ -53,7 +54,7 @@ class Request:
     parts: of the path. caller: set once the request was let in. begun_s: `time.perf_counter`.
     """
 
-    __slots__ = ("begun_s", "caller", "method", "parts", "path", "receive", "scope")
+    __slots__ = ("begun_s", "caller", "headers", "method", "parts", "path", "receive", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, begun_s: float) -> None:
         self.scope = scope
@@ -63,14 +64,16 @@ class Request:
         self.path: str = scope["path"]
         self.parts = self.path.strip("/").split("/")
         self.caller = LOCAL
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
 
     def header(self, name: bytes) -> bytes | None:
         """The last header of that name (in lower case); None without one."""
-        found = None
-        for key, value in self.scope["headers"]:
-            if key == name:
-                found = value
-        return found
+        return self.headers.get(name)
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether it is asked by `workbench traffic` rather than by life."""
+        return REHEARSAL in self.headers
 
     def need(self, method: str) -> None:
         """Refuse another method than `method`."""

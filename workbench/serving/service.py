@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,19 +44,19 @@ class Observer(Protocol):
         """One request was answered."""
         ...
 
-    def refused(self, pipeline: str, status: int, latency_s: float) -> None:
-        """One request for `pipeline` ("" where it names none that is served) got no answer."""
+    def refused(self, model: Model | None, status: int, latency_s: float, rehearsal: bool) -> None:
+        """One request got no answer; model: None where it named none that is served."""
         ...
 
 
 class Service:
     """Models, the batcher, the log and whoever observes."""
 
-    def __init__(self, log: PassportLog, observers: Sequence[Observer] = ()) -> None:
+    def __init__(self, log: PassportLog) -> None:
         self.models = Models()
         self.log = log
         self.batcher = Batcher()
-        self.observers = observers
+        self.observers: list[Observer] = []
 
     def model(self, name: str, version: str | None = None) -> Model:
         """The model of that name, and version if one is asked for.
@@ -101,7 +100,8 @@ class Service:
             ) from None
         check_finite(outputs)
         caller = request.caller if request else LOCAL
-        answer = recorded(self.log, model, columns, rows, outputs, begun_s, caller)
+        rehearsal = request is not None and request.is_rehearsal
+        answer = recorded(self.log, model, columns, rows, outputs, begun_s, caller, rehearsal)
         for observer in self.observers:
             observer.answered(answer)
         return answer
@@ -126,6 +126,7 @@ def recorded(
     outputs: Outputs,
     begun_s: float,
     caller: Caller = LOCAL,
+    rehearsal: bool = False,
 ) -> Answered:
     """Log the passport of an answer to a request begun at `begun_s` (`time.perf_counter`)."""
     id = log.next_id()
@@ -138,6 +139,7 @@ def recorded(
         outputs=outputs,
         latency_s=time.perf_counter() - begun_s,
         caller=caller,
+        rehearsal=rehearsal,
     )
     log.append(
         Passport(

@@ -28,9 +28,10 @@ class ServingWindow(msgspec.Struct, frozen=True, kw_only=True):
 
     pipeline: "" for requests that named none that is served; alias: champion or challenger, or
     "shadow" where nobody got the answers. errors: answers with status 5xx; refused: 4xx.
-    latency: counts by bin of BOUNDS_MS. cpu_s: processor time of the process in the window, by its
-    share of the requests; idle_s is what nobody asked for, on the line with pipeline "".
-    rehearsal: whether these requests were marked as such.
+    latency: counts by bin of BOUNDS_MS. batches: runs of its graph. rehearsal: whether these
+    requests were marked as such. cpu_s and energy (joules within [lo, hi], modelled) are the
+    process's in the window by share of the requests; while nobody asks, what it uses is shared
+    equally by all that it serves, so that nothing is left out. energy_j None: not measured.
     """
 
     version: int = VERSION
@@ -50,6 +51,9 @@ class ServingWindow(msgspec.Struct, frozen=True, kw_only=True):
     latency: tuple[int, ...] = ()
     batches: int = 0
     cpu_s: float = 0.0
+    energy_j: float | None = None
+    energy_lo_j: float | None = None
+    energy_hi_j: float | None = None
     memory_bytes: int = 0
     warnings: int = 0
 
