@@ -16,6 +16,7 @@ from workbench.core.records import RunRecord, Usage
 from workbench.metering.database import explained, open_engine, parse_url
 from workbench.metering.runs import opened_s
 from workbench.metering.schema import migrate, tables
+from workbench.metering.serving import SERVE, tags_of
 from workbench.metering.site import PROVENANCES, Site, total_energy, worst_provenance
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class Ledger:
         with self._begin(write=True) as connection:
             for record in records:
                 if record.state != "running":
-                    added += _insert(connection, record, site, dict(tags or {}))
+                    own = dict(tags or {}) | tags_of(record)
+                    added += _insert(connection, record, site, own)
         return added
 
     def run_ids(self) -> set[str]:
@@ -163,6 +165,7 @@ class Ledger:
 
         usage = tables()[0]
         newest = select(func.max(usage.c.run_id)).group_by(usage.c.stage)
+        newest = newest.where(usage.c.stage != SERVE)  # an hour of serving is no run of a stage
         newest = _where(newest, pipeline=pipeline, state=state)
         order = {stage: i for i, stage in enumerate(STAGES)}
         found = self._fetch(select(usage).where(usage.c.run_id.in_(newest)))

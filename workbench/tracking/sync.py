@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -11,6 +12,7 @@ from workbench.core.errors import BusyError, WorkbenchError
 from workbench.execution.lock import hold
 from workbench.metering.ledger import Ledger
 from workbench.metering.runs import RECORD, read_run, read_runs, read_series, reap
+from workbench.metering.serving import serving_records
 from workbench.metering.site import Site
 from workbench.tracking import evidence, truth, writing
 from workbench.tracking.store import Known, Store
@@ -66,7 +68,8 @@ def sync(paths: Paths, site_params: SiteParams) -> Synced:
         reaped = len(reap(paths))
         records = read_runs(paths)
         problems: list[WorkbenchError] = []
-        rows = _told(problems, lambda: _append(paths, records, site)) or 0
+        served = serving_records(paths.serving_windows, paths.bundles, time.time())
+        rows = _told(problems, lambda: _append(paths, records + served, site)) or 0
         for folder in sorted(paths.root.glob("data/*/candidate")):
             _told(problems, lambda name=folder.parent.name: evidence.collect(paths, name))
         done = _told(problems, lambda: track(paths, site, Store(paths), records)) or Synced()
