@@ -16,11 +16,13 @@ from workbench.core.records import RunRecord, Usage
 from workbench.metering.database import explained, open_engine, parse_url
 from workbench.metering.runs import opened_s
 from workbench.metering.schema import migrate, tables
-from workbench.metering.serving import SERVE, tags_of
 from workbench.metering.site import PROVENANCES, Site, total_energy, worst_provenance
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Select
+
+SERVE = "serve"
+"""The stage of an hour of serving, which is no run of a stage."""
 
 By = Literal["stage", "pipeline", "day", "run", "commit"]
 
@@ -64,7 +66,7 @@ class Ledger:
         with self._begin(write=True) as connection:
             for record in records:
                 if record.state != "running":
-                    own = dict(tags or {}) | tags_of(record)
+                    own = dict(tags or {}) | _tags_of(record)
                     added += _insert(connection, record, site, own)
         return added
 
@@ -274,3 +276,15 @@ def _row(record: RunRecord, site: Site) -> dict[str, Any]:
 
 def _day(seconds: float) -> str:
     return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d}"
+
+
+def _tags_of(record: RunRecord) -> dict[str, str]:
+    """What tells one hour of serving from another, and what its cost is divided by."""
+    if record.stage != SERVE:
+        return {}
+    return {
+        "release": str(record.params["release"]),
+        "rehearsal": str(record.params["rehearsal"]).lower(),
+        "requests": str(int(record.metrics["requests"])),
+        "rows": str(int(record.metrics["rows"])),
+    }

@@ -12,9 +12,9 @@ from workbench.core.errors import BusyError, WorkbenchError
 from workbench.execution.lock import hold
 from workbench.metering.ledger import Ledger
 from workbench.metering.runs import RECORD, read_run, read_runs, read_series, reap
-from workbench.metering.serving import serving_records
 from workbench.metering.site import Site
 from workbench.tracking import evidence, truth, writing
+from workbench.tracking.served import serving_records
 from workbench.tracking.store import Known, Store
 
 if TYPE_CHECKING:

@@ -14,12 +14,10 @@ from pathlib import Path
 
 from workbench.core.files import digest_values
 from workbench.core.records import VERSION, Commit, RunRecord, Usage, Window
+from workbench.metering.ledger import SERVE
 from workbench.metering.sources import JOULES_PER_KWH
 from workbench.storage.origin import Origin, read_origin
 from workbench.storage.windows import ServingWindow, read_windows
-
-SERVE = "serve"
-"""The stage of these rows."""
 
 HOUR_S = 3600
 _SETTLED_S = 120
@@ -41,18 +39,6 @@ def serving_records(folder: Path, bundles: Path, now_s: float) -> list[RunRecord
             key = hour, window.pipeline, window.release, window.digest, window.rehearsal
             hours[key].append((window, share))
     return [_record(hour, parts, bundles) for hour, parts in sorted(hours.items())]
-
-
-def tags_of(record: RunRecord) -> dict[str, str]:
-    """What tells one hour of serving from another, and what its cost is divided by."""
-    if record.stage != SERVE:
-        return {}
-    return {
-        "release": str(record.params["release"]),
-        "rehearsal": str(record.params["rehearsal"]).lower(),
-        "requests": str(int(record.metrics["requests"])),
-        "rows": str(int(record.metrics["rows"])),
-    }
 
 
 def shares(windows: Iterable[ServingWindow]) -> list[tuple[ServingWindow, float]]:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from workbench.metering.ledger import Ledger
-from workbench.metering.serving import SERVE, serving_records, shares
+from workbench.metering.ledger import SERVE, Ledger
 from workbench.metering.site import Site
 from workbench.storage.windows import ServingWindow, append_windows
+from workbench.tracking.served import serving_records, shares
 
 HOUR = 500_000 * 3600.0
 
