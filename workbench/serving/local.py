@@ -28,9 +28,21 @@ def refusal(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
             host = value
         elif name == b"origin":
             origin = value
-    if origin is not None and (host is None or origin.lower() != b"http://" + host.lower()):
+    if origin is not None and (
+        host is None
+        or origin.lower() not in (b"http://" + host.lower(), b"https://" + host.lower())
+    ):
         return "Pages of other sites get no answer from this server."
     return None
+
+
+@functools.lru_cache(256)
+def is_local_address(address: str) -> bool:
+    """Whether what came to this address came from this machine."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 @functools.lru_cache(256)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import ipaddress
 import signal
 import socket
 from collections.abc import Callable
@@ -11,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import BusyError, MissingError
 from workbench.core.paths import Paths
+from workbench.serving.local import is_local_address
 
 if TYPE_CHECKING:
     from workbench.serving.models import Models
+    from workbench.serving.tls import Tls
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -21,20 +22,21 @@ DRAIN_S = 10
 """Seconds that requests under way are given to end after a signal to stop."""
 
 
-def listen(host: str = HOST, port: int = PORT) -> socket.socket:
+def listen(host: str = HOST, port: int = PORT, *, has_key: bool = False) -> socket.socket:
     """Return a listening socket; port 0 takes a free one (`socket.getsockname()[1]`).
 
-    MissingError for an address that other machines can reach; BusyError when the port is taken.
+    has_key: whether there is a key that opens this server's door; without one MissingError for an
+    address that other machines can reach. BusyError when the port is taken.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise MissingError(f"There is no address '{host}': {error.strerror}.") from None
-    if not ipaddress.ip_address(address[0]).is_loopback:
+    if not has_key and not is_local_address(address[0]):
         raise MissingError(
-            f"Address {host} can be reached from other machines, and this server has no keys yet: "
-            "they come later.",
-            fix=f"serve on {HOST}, behind a proxy that checks who asks",
+            f"Address {host} can be reached from other machines, and there are no keys to ask "
+            "them for.",
+            fix=f"add one with `workbench keys add NAME`, or serve on {HOST}",
         )
     server = socket.socket(family, socket.SOCK_STREAM)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,7 +53,10 @@ def listen(host: str = HOST, port: int = PORT) -> socket.socket:
 
 
 def serve(
-    paths: Paths, listening: socket.socket, on_ready: Callable[[Models], None] | None = None
+    paths: Paths,
+    listening: socket.socket,
+    on_ready: Callable[[Models], None] | None = None,
+    tls: Tls | None = None,
 ) -> None:
     """Answer on `listening` until SIGTERM or SIGINT; then end requests, write passports, return.
 
@@ -60,15 +65,19 @@ def serve(
     """
     import uvicorn
 
+    from workbench.serving import tracing
     from workbench.serving.app import App
+    from workbench.serving.logs import log_as_json
     from workbench.serving.wire import MAX_CONNECTIONS, BoundedProtocol
 
+    log_as_json()
     # A request leaves no cycles behind: to look for them every 700 objects is in vain.
     gc.set_threshold(50_000, 20, 100)
+    app = App(paths, on_ready)
     server = uvicorn.Server(
         uvicorn.Config(
-            App(paths, on_ready),
-            loop="uvloop",
+            tracing.Traced(app) if tracing.is_wanted() else app,
+            loop="workbench.serving.tls:HandshakeLoop" if tls else "uvloop",
             http=BoundedProtocol,
             limit_concurrency=MAX_CONNECTIONS,
             ws="none",
@@ -78,6 +87,8 @@ def serve(
             server_header=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=DRAIN_S,
+            ssl_certfile=tls.certificate if tls else None,
+            ssl_keyfile=tls.key if tls else None,
         )
     )
 
