@@ -36,26 +36,21 @@ def seal(folder: Path) -> str:
 
 def verify(folder: Path) -> str:
     """Return the digest of the bundle in `folder`; BundleError names the first altered file."""
-    if not (folder / CHECKSUMS).is_file():
-        raise BundleError(
-            f"{folder} holds no bundle ({CHECKSUMS} is missing).",
-            fix="run `workbench repro`, or `dvc pull` if it was made elsewhere",
-        )
-    stated = _read_sums(folder / CHECKSUMS)
-    if stated.version > VERSION:
-        raise BundleError(
-            f"{folder} is a bundle of version {stated.version}; this workbench reads {VERSION}.",
-            fix="update the workbench",
-        )
+    sums = _read_sums(folder / CHECKSUMS)
     found = _sums(folder)
-    for name in sorted({*stated.sha256, *found}):
-        if stated.sha256.get(name) != found.get(name):
+    for name in sorted({*sums, *found}):
+        if sums.get(name) != found.get(name):
             what = "is missing" if name not in found else "was altered or added"
             raise BundleError(
                 f"{name} of bundle {folder} {what} since the bundle was sealed.",
                 fix="take the bundle again from its release or from the DVC cache",
             )
     return digest_file(folder / CHECKSUMS)
+
+
+def stated(folder: Path) -> dict[str, str]:
+    """SHA-256 by relative name of all files, as `checksums.json` states them, and its own."""
+    return {**_read_sums(folder / CHECKSUMS), CHECKSUMS: digest_file(folder / CHECKSUMS)}
 
 
 def read_signature(folder: Path) -> Signature:
@@ -68,11 +63,23 @@ def read_signature(folder: Path) -> Signature:
         raise BundleError(f"signature.json of {folder} cannot be read: {error}.") from None
 
 
-def _read_sums(path: Path) -> _Sums:
+def _read_sums(path: Path) -> dict[str, str]:
     try:
-        return read_json(path, _Sums)
+        found = read_json(path, _Sums)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise BundleError(
+            f"{path.parent} holds no bundle ({CHECKSUMS} is missing).",
+            fix="run `workbench repro`, or `dvc pull` if it was made elsewhere",
+        ) from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BundleError(f"{CHECKSUMS} of {path.parent} cannot be read: {error}.") from None
+    if found.version > VERSION:
+        raise BundleError(
+            f"{path.parent} is a bundle of version {found.version}; "
+            f"this workbench reads {VERSION}.",
+            fix="update the workbench",
+        )
+    return found.sha256
 
 
 def _sums(folder: Path) -> dict[str, str]:
