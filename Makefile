@@ -1,5 +1,5 @@
 # make repro: set up and run the main job.  make test: set up and pass the tests.
-.PHONY: repro test lint up notebooks bench docs clean help
+.PHONY: repro test lint up tour notebooks bench docs clean help
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -44,6 +44,9 @@ lint: .venv/dev  ## format, lint, types, layers, notebooks
 
 up: .venv/dev  ## MLflow, server, dashboards and notebooks together, until Ctrl-C
 	workbench up
+
+tour: .venv/dev  ## ten minutes in the browser, for a beginning; sets up
+	marimo run notebooks/tour.py
 
 notebooks: .venv/dev  ## the notebook editor
 	marimo edit pipelines

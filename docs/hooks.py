@@ -35,7 +35,7 @@ def commands() -> str:
     """Every command: its usage, what it does, its arguments and options."""
     group = typer.main.get_command(app)
     parts = ["## workbench", f"{group.help}", _options(group.params)]
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    for name, command in all_commands(group).items():
         context = typer.main.get_command(app).make_context("workbench", [name])
         usage = _BRACES.sub(
             lambda m: m[0].upper().strip("{}"), " ".join(command.collect_usage_pieces(context))
@@ -47,6 +47,16 @@ def commands() -> str:
             _options(command.params),
         ]
     return "\n\n".join(part for part in parts if part)
+
+
+def all_commands(group: Any, before: str = "") -> dict[str, Any]:
+    """Commands by name, and those of a group below it: `keys`, `keys add`."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        found[before + name] = command
+        if hasattr(command, "commands"):
+            found |= all_commands(command, f"{before}{name} ")
+    return found
 
 
 def _options(params: list[Any]) -> str:

@@ -23,6 +23,7 @@ _HOMES = {
     "Tabular": "workbench.training.tabular",
     "byte_tokenizer": "workbench.data.tokens",
     "calendar": "workbench.training.columns",
+    "client": "workbench.serving.client",
     "tokens": "workbench.training.batches",
     "columns_of": "workbench.training.served",
     "date": "workbench.data.kinds",

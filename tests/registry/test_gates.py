@@ -189,6 +189,15 @@ def test_a_leak_or_an_unchecked_split_fails(checkout: Checkout) -> None:
         assert named(judge(leaky, None, GATES), "leaks").verdict == "fail"
 
 
+def test_a_licence_that_nobody_stated_is_warned_of_and_never_passes(checkout: Checkout) -> None:
+    new = candidate(checkout, 1.5)
+    facts = {"rows": {"licence": "not stated"}, "terminals": {"licence": "MIT"}}
+    told = judge(replace(new, candidate=new.candidate | {"facts": facts}), None, GATES)
+    gate = named(told, "licences")
+    assert (gate.verdict, gate.measured, gate.holds) == ("warn", 1, True)
+    assert "No licence is stated for rows" in gate.sentence
+
+
 def test_a_table_without_a_licence_fails_by_name(checkout: Checkout) -> None:
     new = candidate(checkout, 1.5)
     facts = {"payments": {"licence": ""}, "terminals": {"licence": "MIT"}}

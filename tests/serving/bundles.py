@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from workbench.core.errors import StateError
 from workbench.core.files import write_json
 from workbench.core.paths import Paths
 from workbench.core.records import VERSION, Column, Signature
+from workbench.registry.signing import sign
 from workbench.storage.bundle import seal
 from workbench.storage.pointer import Pointer, Target, read_pointer, write_pointer
 
@@ -130,6 +132,74 @@ def ask(folder: Path) -> Path:
     return _bundle(folder, nodes, inputs, [("value", FLOAT, ["n"])], {}, signature, (axes,))
 
 
+PASSAGES = (
+    {"title": "blocked", "text": "A blocked card is opened again by the bank, within two days."},
+    {"title": "refund", "text": "A refund comes back to the card that paid."},
+    {"title": "lost", "text": "Say at once when a card is lost or stolen."},
+)
+
+
+def talk(folder: Path) -> Path:
+    """A question to the two nearest passages and to its vector: words in common, in the graph."""
+    import numpy as np
+    from onnx import numpy_helper
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    words = ["[PAD]", "[UNK]", *sorted({w for p in PASSAGES for w in _words(p["text"])})]
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    (folder / "files").mkdir(parents=True)
+    tokenizer.save(str(folder / "files" / "tokenizer.json"))
+    write_json(folder / "lookups" / "passages.json", PASSAGES)
+    bags = np.zeros((len(words), len(PASSAGES)), np.float32)
+    for place, passage in enumerate(PASSAGES):
+        for word in _words(passage["text"]):
+            bags[words.index(word), place] = 1
+    known = np.array([0, 0] + [1] * (len(words) - 2), np.float32)
+    constants = {
+        "bags": bags / np.linalg.norm(bags, axis=0),
+        "known": known,
+        "depth": np.array(len(words)),
+        "zero_one": np.array([0, 1], np.float32),
+        "second": np.array([1]),
+        "little": np.array(1e-6, np.float32),
+        "two": np.array([2]),
+    }
+    nodes = [
+        helper.make_node("OneHot", ["question", "depth", "zero_one"], ["hot"]),
+        helper.make_node("ReduceSum", ["hot", "second"], ["all"], keepdims=0),
+        helper.make_node("Mul", ["all", "known"], ["bag"]),
+        helper.make_node("ReduceL2", ["bag", "second"], ["length"]),
+        helper.make_node("Add", ["length", "little"], ["safe"]),
+        helper.make_node("Div", ["bag", "safe"], ["embedding"]),
+        helper.make_node("MatMul", ["embedding", "bags"], ["likeness"]),
+        helper.make_node("TopK", ["likeness", "two"], ["scores", "passages"]),
+    ]
+    signature = Signature(
+        version=VERSION,
+        pipeline="talk",
+        interface="chat",
+        task="none",
+        inputs=(Column("question", "text", shape=(-1,)),),
+        outputs=(
+            Column("passages", "number", shape=(2,), lookup="passages"),
+            Column("scores", "number", shape=(2,)),
+            Column("embedding", "number", shape=(len(words),)),
+        ),
+        example={"question": "Where is my refund?"},
+    )
+    outputs = [("passages", INT64, ["n", 2]), ("scores", FLOAT, ["n", 2])]
+    outputs += [("embedding", FLOAT, ["n", len(words)])]
+    arrays = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    inputs = [("question", INT64, ["n", "k"])]
+    return _bundle(folder, nodes, inputs, outputs, {}, signature, arrays)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+|[^\w\s]+", text.lower())
+
+
 def fragile(folder: Path) -> Path:
     """A model that has no finite answer for 0: value = 1 / amount."""
     signature = Signature(
@@ -147,10 +217,11 @@ def fragile(folder: Path) -> Path:
 
 
 def release(paths: Paths, pipeline: str, folder: Path, number: int = 1) -> Target:
-    """Copy a bundle to where releases stand and point the champion at it."""
+    """Copy a bundle to where releases stand, sign it and point the champion at it."""
     digest = seal(folder)
     if not (paths.bundles / digest).exists():
         shutil.copytree(folder, paths.bundles / digest)
+    sign(paths, digest)
     target = Target(digest=digest, release=number, run_id=f"run-{number}")
     try:
         pipelines = read_pointer(paths.pointer).pipelines

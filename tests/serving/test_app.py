@@ -17,11 +17,11 @@ from PIL import Image
 from tests.serving import bundles
 from workbench.core.files import digest_file
 from workbench.serving.app import App
-from workbench.serving.passport import find_passport
 from workbench.serving.request import MAX_BODY
 from workbench.serving.service import MAX_ROWS
 from workbench.storage.bundle import seal
 from workbench.storage.pointer import Pointer, Target, read_pointer, write_pointer
+from workbench.storage.predictions.reading import find_passport
 
 
 class Asgi:
@@ -263,12 +263,6 @@ def test_too_much_is_refused_without_an_answer(asgi):
     assert (status, "'seen'" in said["error"]) == (400, True)
 
 
-def test_a_client_of_the_binary_extension_is_told_to_send_json(asgi):
-    header = (b"inference-header-content-length", b"10")
-    status, said, _ = asgi.request("POST", "/v2/models/fraud/infer", b"{}" + b"\0" * 9, [header])
-    assert (status, "JSON" in said["error"]) == (400, True)
-
-
 def test_metadata_says_what_a_client_must_send(asgi):
     _, said, _ = asgi.request("GET", "/v2/models/fraud")
     assert [(i["name"], i["datatype"], i["shape"]) for i in said["inputs"]] == [
@@ -370,7 +364,7 @@ def test_no_bytes_are_ever_answered_by_an_internal_error(asgi, body):
 
 def test_every_answer_leaves_the_passport_that_its_id_names(asgi):
     _, said, _ = asgi.infer("fraud", tensor(), tensor("country", datatype="BYTES", data=["fr"]))
-    asgi.app.service.log._flush()
+    asgi.app.service.log.flush()
     passport = find_passport(asgi.app.paths, said["id"])
     assert passport.rows == [{"amount": 1.0, "country": "fr"}]
     assert passport.outputs == {"score": said["outputs"][0]["data"]}

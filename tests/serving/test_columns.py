@@ -10,7 +10,7 @@ from PIL import Image
 
 from workbench.core.errors import DataError
 from workbench.core.records import Column
-from workbench.serving.columns import array_of, columns_of
+from workbench.serving.columns import array_of, columns_of, numbers_of
 
 KNOWN = {"amount": Column("amount", "number"), "paid_at": Column("paid_at", "time")}
 FRAME = Column("frame", "image", shape=(2, 2, 3))
@@ -88,3 +88,24 @@ def test_no_broken_image_file_is_more_than_a_wrong_value():
                 refusals.append(error.problem)
     assert refusals
     assert all("'frame'" in problem for problem in refusals)
+
+
+def test_many_number_columns_at_once_are_as_one_by_one():
+    rng = np.random.default_rng(0)
+    names = [f"n{i}" for i in range(6)]
+    columns = {name: rng.normal(size=4).tolist() for name in names}
+    columns["n2"] = [1, None, 2**70, -0.0]
+    columns["n3"] = [float("nan"), 3.4e38, -3.4e38, 1e-46]
+    together = numbers_of(names, columns)
+    assert together.keys() == columns.keys()
+    for name in names:
+        alone = array_of(Column(name, "number"), columns[name], 4, lambda: None)
+        np.testing.assert_array_equal(together[name], alone)
+        assert together[name].dtype == alone.dtype
+
+
+@pytest.mark.parametrize(
+    "bad", [["1"], [True], [1e39], [float("inf")], [10**400], [[1.0]], [1.0, 2.0], np.ones(1)]
+)
+def test_what_does_not_fit_is_left_to_be_named(bad):
+    assert numbers_of(["a", "b"], {"a": [1.0], "b": bad}) == {}

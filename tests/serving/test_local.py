@@ -46,11 +46,22 @@ def test_a_program_says_no_origin_and_is_answered() -> None:
 
 
 def test_a_page_of_this_very_server_is_answered() -> None:
-    assert refusal(headers(host="localhost:8000", origin="http://localhost:8000")) is None
+    for scheme in ("http", "https"):
+        page = f"{scheme}://localhost:8000"
+        assert refusal(headers(host="localhost:8000", origin=page)) is None
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://localhost:9999", "http://evil.example:8000"]
+    "origin",
+    [
+        "//localhost:8000",
+        "ftp://localhost:8000",
+        "https:http://localhost:8000",
+        "https://evil.example",
+        "null",
+        "http://localhost:9999",
+        "http://evil.example:8000",
+    ],
 )
 def test_a_page_of_another_site_is_not_answered(origin: str) -> None:
     assert "other sites" in str(refusal(headers(host="localhost:8000", origin=origin)))

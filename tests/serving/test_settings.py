@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.serving import bundles
+from workbench.core.errors import ParamsError
 from workbench.serving.door.keys import Allowance, add_key
 from workbench.serving.settings import Settings
 from workbench.storage.predictions.reading import find_passport
@@ -86,8 +87,16 @@ def test_answers_are_charged_by_the_machines_price_until_the_keys_budget_is_used
 
 def test_settings_that_cannot_be_read_are_told_by_readiness(paths, serve, tmp_path):
     bundles.release(paths, "fraud", bundles.fraud(tmp_path / "bundle"), number=3)
-    paths.params.write_text(PARAMS.replace("log:", "lug:"))
+    paths.params.write_text(PARAMS)
     server = serve(paths)
-    said = server.until_loaded()
+    server.until_loaded()
+    paths.params.write_text(PARAMS.replace("log:", "lug:"))
+    said = server.until(lambda said: "params.yaml" in said["problems"])
     assert said["ready"]
     assert "lug" in said["problems"]["params.yaml"]
+
+
+def test_a_server_does_not_start_on_settings_that_say_not_what_is_private(paths):
+    paths.params.write_text(PARAMS.replace("log:", "lug:"))
+    with pytest.raises(ParamsError, match="lug"):
+        Settings(paths)

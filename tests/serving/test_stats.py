@@ -78,16 +78,14 @@ def test_windows_on_file_hold_every_request_and_all_that_the_process_used(server
 def test_totals_of_other_workers_are_added_and_those_of_dead_ones_are_removed(
     paths, serve, tmp_path
 ):
-    bundles.release(paths, "fraud", bundles.fraud(tmp_path / "bundle"), number=3)
-    digest = next(paths.bundles.iterdir()).name
+    released = bundles.release(paths, "fraud", bundles.fraud(tmp_path / "bundle"), number=3)
+    digest = released.digest
     counts = Counts(requests=40, rows=40, latency=[40] + [0] * len(BOUNDS_MS))
     total = msgspec.json.encode([Total(("fraud", "champion", 3, digest, False), counts)])
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     paths.serving_windows.mkdir(parents=True)
-    alive, gone = (
-        paths.serving_windows / f"totals-{pid}.json" for pid in (os.getpid(), dead.pid)
-    )
+    alive, gone = (paths.serving_windows / f"totals-{pid}.json" for pid in (os.getpid(), dead.pid))
     alive.write_bytes(total)
     gone.write_bytes(total)
     server = serve(paths)

@@ -6,7 +6,7 @@ from workbench.core.errors import StateError
 from workbench.core.files import read_json, write_json
 from workbench.core.records import VERSION, Commit
 from workbench.storage.origin import Origin, read_origin, write_origin
-from workbench.storage.pointer import Pointer, Target, read_pointer, write_pointer
+from workbench.storage.pointer import Pointer, Target, Traffic, read_pointer, write_pointer
 
 POINTER = Pointer(pipelines={"fraud": {"champion": Target("d" * 64, 3, "run-3")}})
 
@@ -17,7 +17,37 @@ def test_a_pointer_reads_as_it_was_written(tmp_path):
     assert read_json(tmp_path / "serving.json") == {
         "version": 1,
         "pipelines": {"fraud": {"champion": {"digest": "d" * 64, "release": 3, "run_id": "run-3"}}},
+        "traffic": {},
     }
+
+
+def test_a_pointer_says_how_requests_reach_a_challenger(tmp_path):
+    traffic = Traffic("canary", 0.1, "customer_id")
+    pointer = Pointer(
+        pipelines={
+            "fraud": {"champion": Target("d" * 64, 3, "r"), "challenger": Target("e" * 64, 4, "s")}
+        },
+        traffic={"fraud": traffic},
+    )
+    write_pointer(tmp_path / "serving.json", pointer)
+    assert read_pointer(tmp_path / "serving.json") == pointer
+
+
+def test_a_pointer_from_before_there_were_challengers_is_read(tmp_path):
+    target = {"digest": "d" * 64, "release": 3, "run_id": "run-3"}
+    old = {"version": 1, "pipelines": {"fraud": {"champion": target}}}
+    write_json(tmp_path / "serving.json", old)
+    assert read_pointer(tmp_path / "serving.json") == POINTER
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [{"mode": "canary", "weight": 1.5}, {"mode": "canary", "weight": -0.1}, {"mode": "all"}],
+)
+def test_traffic_that_cannot_be_is_damage(tmp_path, traffic):
+    write_json(tmp_path / "serving.json", {"pipelines": {}, "traffic": {"fraud": traffic}})
+    with pytest.raises(StateError, match="cannot be read"):
+        read_pointer(tmp_path / "serving.json")
 
 
 def test_without_a_pointer_nothing_is_released(tmp_path):

@@ -98,3 +98,18 @@ def test_the_ledger_has_each_hour_once_and_it_is_no_run_of_a_stage(tmp_path):
     assert row["carbon_g"] == pytest.approx(0.1)
     assert row["provenance"] == "modelled"
     assert ledger.last("fraud") == []
+
+
+def test_windows_are_removed_after_days_and_their_hours_are_still_told(tmp_path):
+    day_s = 86_400.0
+    folder = tmp_path / "serving"
+    first = records(tmp_path, [window(HOUR + 10, 4), window(HOUR + 3650, 1)])
+    assert [r.metrics["requests"] for r in first] == [4, 1]
+    append_windows(folder, [window(HOUR + 4 * day_s, 7)])
+    later = serving_records(folder, tmp_path / "bundles", HOUR + 5 * day_s)
+    assert [r.metrics["requests"] for r in later] == [4, 1, 7]
+    assert len(list(folder.glob("????-??-??-*.jsonl"))) == 1
+    with (folder / "hours.jsonl").open("ab") as file:
+        file.write(b'{"torn')
+    again = serving_records(folder, tmp_path / "bundles", HOUR + 5 * day_s)
+    assert [r.id for r in again] == [r.id for r in later]

@@ -10,7 +10,19 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli import care, inspect, new, refresh, releases, serve, work
+from workbench.cli import (
+    care,
+    deploy,
+    health,
+    inspect,
+    keys,
+    new,
+    refresh,
+    releases,
+    serve,
+    traffic,
+    work,
+)
 from workbench.cli.show import console, printable
 from workbench.core.errors import MissingError, WorkbenchError, disk_full
 from workbench.core.paths import find_paths
@@ -24,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (new, work, refresh, releases, serve, inspect, care):
+for module in (new, work, refresh, releases, deploy, serve, traffic, keys, health, inspect, care):
     module.add_to(app)
 
 

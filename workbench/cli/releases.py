@@ -27,6 +27,10 @@ def release(
     override: Annotated[
         str | None, typer.Option(help="Release against failing gates, for this reason; recorded.")
     ] = None,
+    challenger: Annotated[
+        bool,
+        typer.Option("--challenger", help="Let it wait beside the champion for `deploy`."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Judge a candidate by its gates and make it champion; a running server answers with it."""
@@ -34,7 +38,7 @@ def release(
 
     paths = find_paths()
     with working(f"judging {pipeline}"):
-        made = judge(paths, pipeline, override=override)
+        made = judge(paths, pipeline, override=override, challenger=challenger)
     _show(made, json)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +16,9 @@ from workbench.core.errors import DataError, MissingError, ReleaseError, did_you
 from workbench.core.paths import find_paths
 
 if TYPE_CHECKING:
+    from workbench.core.paths import Paths
     from workbench.serving.models import Models
+    from workbench.serving.tls import Tls
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,19 +31,36 @@ def add_to(app: typer.Typer) -> None:
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Only addresses of this machine, for now.")
+        str, typer.Option(help="0.0.0.0 for all that reach this machine; needs a key on file.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65_535)] = PORTS[
         "server"
     ],
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificate and its chain, PEM; then it speaks HTTPS.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The certificate's key, PEM.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that share the work.", min=1)] = 1,
+    monitor: Annotated[
+        bool, typer.Option(help="Watch drift, levels and challengers beside it.")
+    ] = True,
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="Log good answers too, without their inputs.")
+    ] = False,
 ) -> None:
     """Answer for every released pipeline until Ctrl-C."""
+    from workbench.serving.door.keys import has_usable_key
+    from workbench.serving.local import is_local_address
     from workbench.serving.server import listen
-    from workbench.serving.server import serve as answer
+    from workbench.serving.workers import serve_workers
 
     paths = find_paths()
-    listening = listen(host, port)
-    at = f"http://{host}:{listening.getsockname()[1]}"
+    tls = _tls(tls_cert, tls_key)
+    listening = listen(host, port, has_key=has_usable_key(paths))
+    at = f"{'https' if tls else 'http'}://{host}:{listening.getsockname()[1]}"
+    if tls is None and not is_local_address(listening.getsockname()[0]):
+        say("Keys and answers travel in clear: give --tls-cert and --tls-key, or put", "yellow")
+        say("a proxy that speaks TLS between. See docs/how-to/serve-safely.md", "yellow")
 
     def ready(models: Models) -> None:
         names = models.by_name
@@ -52,7 +73,52 @@ def serve(
             say(f"  {name} is not served: {problem}", "yellow")
 
     say_over("loading", "dim", passing=True)
-    answer(paths, listening, ready)
+    with _watched(paths) if monitor else nullcontext():
+        serve_workers(paths, listening, workers, ready, tls, access_log=access_log)
+
+
+@contextmanager
+def _watched(paths: Paths) -> Iterator[None]:
+    """`workbench monitor` as a process of its own, which ends with this one, however it ends."""
+    import subprocess
+    import sys
+
+    from workbench.core.secrets import private, private_folder
+    from workbench.execution.parent import die_with_parent
+
+    log = paths.home / "logs" / "monitor.log"
+    private_folder(log.parent)
+    with open(log, "ab", opener=private) as output:
+        watching = subprocess.Popen(
+            [sys.executable, "-m", "workbench.cli.main", "monitor"],
+            cwd=paths.root,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # Ctrl-C reaches the whole group: the server ends it when it has drained.
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+    try:
+        yield
+    finally:
+        watching.terminate()
+        watching.wait()
+
+
+def _tls(certificate: Path | None, key: Path | None) -> Tls | None:
+    """Both files or none, and checked before anything listens."""
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise MissingError(
+            "HTTPS needs a certificate and its key.", fix="give both --tls-cert and --tls-key"
+        )
+    from workbench.serving.tls import Tls
+
+    tls = Tls(certificate, key)
+    tls.check()
+    return tls
 
 
 def predict(
@@ -68,6 +134,7 @@ def predict(
     import msgspec
 
     from workbench.serving.predict import predict as answer
+    from workbench.serving.settings import Settings
 
     paths = find_paths()
     text = _given(row, file)
@@ -77,7 +144,8 @@ def predict(
         raise DataError(
             f"The row is not JSON: {error}.", fix="put names in double quotes"
         ) from None
-    found = answer(paths, pipeline, given if isinstance(given, list) else [given])
+    rows = given if isinstance(given, list) else [given]
+    found = answer(paths, pipeline, rows, Settings(paths).log)
     if json:
         json_out(found)
         return
@@ -138,12 +206,8 @@ def explain(
         steps = ((what, text if what in plain else _cut(text)) for what, text in found.steps())
         table("", ["what", "found"], steps)
     if result and not json:
-        gap = (
-            ""
-            if result.max_difference is None
-            else f" (largest difference {result.max_difference:g})"
-        )
-        say(f"replay: {result.verdict}{gap}", "green" if result.verdict == "equal" else "red")
+        style = "green" if result.verdict == "equal" else "red"
+        say(f"replay: {result.verdict}. {result.sentence}", style)
     if result and result.verdict != "equal":
         raise typer.Exit(1)
 

@@ -92,14 +92,25 @@ def repro(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", "-k", help="Go on with other pipelines after an error.")
     ] = False,
+    starts: Annotated[
+        bool, typer.Option("--starts", help="Through a pipe too, say when a stage begins.")
+    ] = False,
 ) -> None:
     """Run what is stale, then make tracking, ledger and releases true."""
     from workbench.stages.repro import repro as run
 
+    def told(text: str, style: str = "", *, passing: bool = False) -> None:
+        say(text, style)
+
     paths = find_paths()
     try:
         code = run(
-            paths, pipeline or [], cold=cold, release=release, keep_going=keep_going, say=say_over
+            paths,
+            pipeline or [],
+            cold=cold,
+            release=release,
+            keep_going=keep_going,
+            say=told if starts else say_over,
         )
     finally:
         say_over("", passing=True)

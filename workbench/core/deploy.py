@@ -36,10 +36,12 @@ class Levels(_Settings):
 class Rollout(_Settings):
     """When a challenger has proved itself, and when it has failed.
 
-    min_requests: before anything is judged. error_margin_fraction: by which its rate of errors may
-    be higher. latency_ratio: its mean latency over the champion's. score_shift: the largest
-    distance of its scores' distribution from the champion's (Kolmogorov-Smirnov). quality_margin:
-    by which its loss on true outcomes may be higher. alpha: chance of a wrong verdict.
+    min_requests: before it is promoted; it is withdrawn as soon as the evidence allows.
+    error_margin_fraction: by which its rate of errors, and of answers slower than the levels say,
+    may be higher. latency_ratio: its typical latency (geometric mean) over the champion's.
+    score_shift: the largest distance of its scores' distribution from the champion's
+    (Kolmogorov-Smirnov). quality_margin: by which its loss on true outcomes may be higher. alpha:
+    chance of a wrong verdict.
     """
 
     min_requests: int = Field(ge=1, default=500)

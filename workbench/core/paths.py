@@ -89,9 +89,29 @@ class Paths:
         return self.home / "bundles"
 
     @property
+    def signing_key(self) -> Path:
+        """The private key that signs releases; its owner's alone, and in no backup."""
+        return self.home / "signing.key"
+
+    @property
+    def signing_public(self) -> Path:
+        """Its public half, to give to others."""
+        return self.home / "signing.pub"
+
+    @property
+    def trusted(self) -> Path:
+        """Public keys whose bundles are served here: `NAME.pub`, this checkout's own among them."""
+        return self.home / "trusted"
+
+    @property
     def pointer(self) -> Path:
         """The file that tells the server which bundle answers under which alias."""
         return self.home / "serving.json"
+
+    @property
+    def unloaded(self) -> Path:
+        """A file for each pipeline that servers were told not to answer for."""
+        return self.home / "unloaded"
 
     @property
     def predictions(self) -> Path:
@@ -107,6 +127,21 @@ class Paths:
     def monitoring(self) -> Path:
         """What was found of the health of deployments: a file a pipeline, and alerts."""
         return self.home / "monitoring"
+
+    @property
+    def keys(self) -> Path:
+        """The keys of the server, as hashes."""
+        return self.home / "keys.json"
+
+    @property
+    def key_uses(self) -> Path:
+        """What each key has used; all server processes share it."""
+        return self.home / "keys.use"
+
+    @property
+    def audit(self) -> Path:
+        """Who was refused, which keys came and went, what administrators did."""
+        return self.home / "audit.jsonl"
 
     def checkpoints(self, pipeline: str, key: str) -> Path:
         return self.home / "checkpoints" / pipeline / key

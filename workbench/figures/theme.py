@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette: distinguishable with any common colour vision.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8a8f98"
-COLOURS = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", GREY)
+PURPLE, SKY = "#CC79A7", "#56B4E9"
+COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
 
 
 def blank(title: str, x: str, y: str, *, height: int = 320) -> go.Figure:
@@ -28,6 +29,16 @@ def blank(title: str, x: str, y: str, *, height: int = 320) -> go.Figure:
         xaxis={"title": _title(x), "showgrid": False, "ticklabelstandoff": 4},
         yaxis={"title": _title(y), "gridcolor": "#eceef1", "ticklabelstandoff": 6},
     )
+    return figure
+
+
+def on_dark(figure: go.Figure) -> go.Figure:
+    """The same figure for a dark page."""
+    ink, line = "#d7dbe0", "rgba(255,255,255,0.12)"
+    clear = "rgba(0,0,0,0)"
+    figure.update_layout(font={"color": ink}, paper_bgcolor=clear, plot_bgcolor=clear)
+    figure.update_xaxes(zerolinecolor=line, linecolor=line)
+    figure.update_yaxes(gridcolor=line, zerolinecolor=line, linecolor=line)
     return figure
 
 

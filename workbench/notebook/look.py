@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from workbench.data.look.beliefs import Belief, Look
     from workbench.data.sources.recipe import Recipe
 
+_LETTERS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "o", "ł": "l"}
+)
+"""What takes more than leaving an accent out."""
 _MOST_ROWS = 100
 _FRAME = "border:1px solid rgba(128,128,128,.3);border-radius:10px;padding:14px 18px"
 _CELL = "padding:4px 14px 4px 0;border-bottom:1px solid rgba(128,128,128,.18);text-align:left"
@@ -87,6 +93,26 @@ class Looked:
             begin(self.paths, name, source, self.found, licence=licence)
         return pipeline(name)
 
+    @property
+    def proposed(self) -> str:
+        """A name for its pipeline, from that of the file: `Kündigungen 2026.csv` is
+        `kuendigungen_2026`.
+        """
+        plain = Path(self.recipe.table or self.recipe.shown).stem.lower().translate(_LETTERS)
+        plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
+        name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+        return name if re.match("[a-z]", name) else "mine"
+
+    def began(self, pipeline: Pipeline) -> bool:
+        """Whether a pipeline learns from this very table."""
+        its = pipeline.recipe
+        ours = self.recipe
+        return its is not None and (its.source, its.table, its.query) == (
+            ours.source,
+            ours.table,
+            ours.query,
+        )
+
     def beliefs(self) -> list[dict[str, Any]]:
         """A row a column: name, use, how it is read, missing, examples, and why."""
         return [
@@ -115,6 +141,15 @@ class Looked:
             }
             for leak in self.found.leaks
         ]
+
+    def __repr__(self) -> str:
+        """One line, for a terminal; what is believed of each column is in `beliefs()`."""
+        found = self.found
+        leaks = f", {len(found.leaks)} may be leaks" if found.leaks else ""
+        return (
+            f"Looked({self.recipe.shown!r}: {found.rows:,} rows, {len(found.columns):,} columns"
+            f"{leaks}; to predict {found.target!r}, {found.task}; see .beliefs(), .warnings())"
+        )
 
     def _repr_html_(self) -> str:
         """The card: rows, task, classes, a line a column, then warnings and leaks."""

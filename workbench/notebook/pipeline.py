@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.core.errors import MissingError, did_you_mean
+from workbench.core.errors import MissingError, ParamsError, did_you_mean
 from workbench.core.files import read_json
 from workbench.core.params import Block, read_params
 from workbench.core.paramsfile import set_values
@@ -22,6 +22,8 @@ from workbench.notebook.card import card
 
 if TYPE_CHECKING:
     import ibis
+
+    from workbench.data.sources.recipe import Recipe
 
 
 def pipeline(name: str) -> Pipeline:
@@ -50,6 +52,14 @@ class Pipeline:
         """Whether its last run came to the end, so that there is something of every stage."""
         return all(self.paths.stage(stage, self.name).is_dir() for stage in STAGES)
 
+    @property
+    def recipe(self) -> Recipe | None:
+        """How its own table is read; None where its `collect` has no `source` in params.yaml."""
+        from workbench.data.sources.recipe import recipe_of
+
+        given = (self.params.collect.__pydantic_extra__ or {}).get("source")
+        return recipe_of(given) if isinstance(given, Mapping) else None
+
     def plan(self) -> list[Step]:
         """What the next run will do for each of its stages, and why."""
         return [s for s in plan(self.paths) if s.name.endswith(f"@{self.name}")]
@@ -62,7 +72,13 @@ class Pipeline:
         with tempfile.TemporaryDirectory(prefix="what-if-") as folder:
             file = Path(folder) / self.paths.params.name
             shutil.copy(self.paths.params, file)
-            set_values(file, self.name, changes)
+            try:
+                set_values(file, self.name, changes)
+            except ParamsError as error:
+                raise ParamsError(
+                    f"A run would refuse {error.problem.replace(' in params.yaml', '', 1)}",
+                    kept="params.yaml, as it is: nothing was written",
+                ) from None
             return [s for s in plan(self.paths, file) if s.name.endswith(f"@{self.name}")]
 
     def report(self, stage: str) -> Any:
@@ -107,8 +123,11 @@ class Pipeline:
         return ibis.union(first, *rest) if rest else first
 
     def repro(self) -> Iterator[str]:
-        """Run `workbench repro` for this pipeline, yielding its lines as they come."""
-        command = [sys.executable, "-m", "workbench.cli.main", "repro", self.name]
+        """Run `workbench repro` for this pipeline, yielding its lines as they come.
+
+        A stage is told when it begins and when it has ended.
+        """
+        command = [sys.executable, "-m", "workbench.cli.main", "repro", "--starts", self.name]
         # Jupyter asks programs for colours; what would be drawn over in a terminal is a line here.
         plain = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "CLICOLOR_FORCE")}
         with subprocess.Popen(

@@ -18,9 +18,10 @@ from workbench.metering.database import parse_url
 if TYPE_CHECKING:
     from workbench.core.paths import Paths
 
-ARCHIVE_VERSION = 1
+ARCHIVE_VERSION = 2
 MANIFEST = "manifest.json"
 LEDGER, MLFLOW, POINTER = "ledger.db", "mlflow.db", "serving.json"
+_KEY = re.compile(r"trusted/[^/]+\.pub")
 _CACHED = re.compile(r"cache/(?:files/md5/[0-9a-f]{2}/[0-9a-f]{30}(?:\.dir)?|runs/[0-9a-f/]+)")
 
 
@@ -42,6 +43,7 @@ def folders(paths: Paths) -> dict[str, Path]:
     return {
         "releases": paths.release_log("any").parent,
         "bundles": paths.bundles,
+        "trusted": paths.trusted,
         "predictions": paths.predictions,
         "runs": paths.runs,
         "evidence": paths.evidence,
@@ -60,6 +62,8 @@ def place(paths: Paths, name: str) -> Path | None:
     if pure.as_posix() != name or not inner or ".." in inner or "\\" in name or "\0" in name:
         return None
     if pure.parts[0] == "cache" and not _CACHED.fullmatch(name):
+        return None
+    if pure.parts[0] == "trusted" and not _KEY.fullmatch(name):
         return None
     folder = folders(paths).get(pure.parts[0])
     return folder.joinpath(*inner) if folder else None

@@ -39,6 +39,7 @@ from workbench.registry.archive import (
 )
 from workbench.registry.databases import copied, copy_rows, without_secrets
 from workbench.storage.bundle import verify
+from workbench.storage.predictions.compaction import paused
 
 if TYPE_CHECKING:
     from workbench.core.paths import Paths
@@ -79,6 +80,7 @@ def backup(paths: Paths, target: Path | None = None) -> Backup:
     notes: list[str] = []
     with contextlib.ExitStack() as stack:
         stack.callback(aside.unlink, missing_ok=True)
+        stack.enter_context(paused(paths.predictions))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="workbench-")))
         sums: dict[str, str] = {}
         # Passports are personal: only the owner may read them, here as where they stand.
@@ -137,7 +139,7 @@ def _logs(paths: Paths) -> dict[str, bytes]:
 
 def _state(paths: Paths, notes: list[str]) -> Iterator[tuple[str, Path]]:
     """Members that are files as they stand, without what is being written aside."""
-    for part in ("bundles", "predictions", "runs", "evidence", "artifacts"):
+    for part in ("bundles", "trusted", "predictions", "runs", "evidence", "artifacts"):
         folder = folders(paths)[part]
         for top in sorted(folder.iterdir()) if folder.is_dir() else ():
             if top.name.startswith(".") or not _is_whole(part, top, notes):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from workbench.core.params import Gates
     from workbench.registry.contender import Contender
 
+NOT_STATED = "not stated"
+"""What `workbench new` writes where nobody named a licence."""
 NO_CHAMPION = "there is no champion to compare with"
 THERE_WAS_NONE = "there was no champion to compare with when it was released"
 
@@ -145,14 +147,18 @@ def _leaks(candidate: dict[str, Any]) -> Gate:
 
 
 def _licences(candidate: dict[str, Any]) -> Gate:
+    """Silence fails; a person who said that it is not stated is reminded."""
     facts = candidate.get("facts", {})
-    silent = sorted(name for name, fact in facts.items() if not str(fact.get("licence") or ""))
+    said = {name: str(fact.get("licence") or "") for name, fact in facts.items()}
+    silent = sorted(name for name, licence in said.items() if licence in ("", NOT_STATED))
+    verdict: Verdict = "pass"
+    if silent:
+        verdict = "fail" if any(not said[name] for name in silent) else "warn"
     text = (
-        f"No licence is stated for {', '.join(silent)}."
+        f"No licence is stated for {', '.join(silent)}: `licence` under `collect` in params.yaml."
         if silent
         else f"A licence is stated for all {len(facts)} tables."
     )
-    verdict: Verdict = "fail" if silent else "pass"
     return Gate("licences", float(len(silent)), 0.0, None, None, verdict, text)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from workbench.registry.log import Event
 
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 def releases(events: Sequence[Event]) -> dict[int, Event]:
@@ -22,8 +22,18 @@ def release_of(events: Sequence[Event], digest: str) -> Event | None:
 
 
 def aliases(events: Sequence[Event]) -> dict[str, Event]:
-    """Where each alias stands: its last event."""
-    return {e.alias: e for e in events if e.event == "alias" and e.alias is not None}
+    """Where each alias stands: its last event. A challenger that is champion challenges no more."""
+    stand: dict[str, Event] = {}
+    for event in events:
+        if event.event == "withdrawn" and event.alias is not None:
+            stand.pop(event.alias, None)
+        if event.event != "alias" or event.alias is None:
+            continue
+        stand[event.alias] = event
+        challenger = stand.get(CHALLENGER)
+        if event.alias == CHAMPION and challenger and challenger.digest == event.digest:
+            del stand[CHALLENGER]
+    return stand
 
 
 def before_champion(events: Sequence[Event]) -> int | None:
@@ -47,10 +57,17 @@ def before_champion(events: Sequence[Event]) -> int | None:
 
 
 def rolled_back(events: Sequence[Event], digest: str) -> Event | None:
-    """The rollback that took this bundle from its place, if nobody has put it back since."""
+    """The rollback that took this bundle from its place, if nobody has put it back since.
+
+    A challenger that was withdrawn was taken back too: it would otherwise be the next champion.
+    """
     taken: Event | None = None
     champion: str | None = None
     for event in events:
+        if event.digest == digest and event.event == "withdrawn":
+            taken = event
+        elif event.digest == digest and event.event == "alias" and event.alias == CHALLENGER:
+            taken = None
         if event.event != "alias" or event.alias != CHAMPION:
             continue
         if event.digest == digest:

@@ -11,13 +11,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from workbench.core.errors import StateError
 from workbench.core.records import VERSION
 from workbench.registry.gates import Gate
+from workbench.storage.pointer import Traffic
 
 if TYPE_CHECKING:
     from workbench.core.paths import Paths
@@ -28,10 +29,12 @@ class Event:
     """One line of the log.
 
     release: a bundle got a number. alias: `alias` moved to a release; `rollback` if backwards.
-    refused: gates did not hold against `champion`. digest: of the bundle. time: ISO 8601, UTC.
+    withdrawn: the release lost `alias` (challenger), for `reason`. refused: gates did not hold
+    against `champion`. digest: of the bundle. traffic: of a challenger; None: it waits for some.
+    evidence: the numbers that spoke for a move. time: ISO 8601, UTC.
     """
 
-    event: Literal["release", "alias", "refused"]
+    event: Literal["release", "alias", "withdrawn", "refused"]
     pipeline: str
     digest: str
     run_id: str = ""
@@ -42,6 +45,8 @@ class Event:
     override: str | None = None
     reason: str | None = None
     champion: str | None = None
+    traffic: Traffic | None = None
+    evidence: dict[str, Any] = field(default_factory=dict[str, Any])
     commit: str | None = None
     user: str = ""
     version: int = VERSION

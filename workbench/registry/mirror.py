@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import StateError
 from workbench.registry import history, store
+from workbench.registry.history import CHALLENGER
 from workbench.registry.model import write_model
 from workbench.storage.origin import read_origin
 from workbench.tracking.store import KEPT, Known, Store
@@ -52,6 +53,9 @@ def mirror(paths: Paths, pipeline: str, events: Sequence[Event], tracking: Store
         if version and found.aliases.get(alias) != version:
             with tracking.explained():
                 tracking.client.set_registered_model_alias(pipeline, alias, version)
+    if CHALLENGER in found.aliases and CHALLENGER not in history.aliases(events):
+        with tracking.explained():
+            tracking.client.delete_registered_model_alias(pipeline, CHALLENGER)
     return len(missing)
 
 

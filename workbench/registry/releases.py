@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.core.errors import ReleaseError, TakenBackError, WorkbenchError
 from workbench.core.params import read_params
@@ -13,10 +13,11 @@ from workbench.metering import facts
 from workbench.metering.runs import read_runs
 from workbench.registry import contender, history, store
 from workbench.registry.gates import NO_CHAMPION, THERE_WAS_NONE, Gate, judge
-from workbench.registry.history import CHAMPION
+from workbench.registry.history import CHALLENGER, CHAMPION
 from workbench.registry.log import Event, append, read_log
 from workbench.registry.mirror import mirror
 from workbench.registry.pointer import point
+from workbench.registry.signing import sign
 from workbench.tracking.evidence import run_of
 from workbench.tracking.store import Store
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LOCK_WAIT_S = 30.0
 TAKEN_BACK = "not taken back"
+How = Literal["new", "again", "same", "back", "now", "challenger"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Release:
     """A numbered bundle whose gates were judged.
 
     how: `new`; `again` for one released before that becomes champion once more; `same` when it is
-    the champion already; `back` after a rollback; `now` when only asked for. time: of the event,
+    the champion already; `back` after a rollback; `now` when only asked for; `challenger` when it
+    has yet to prove itself on traffic. time: of the event,
     ISO 8601 UTC. problems: what could not be mirrored now; `workbench sync` completes it.
     """
 
@@ -46,7 +49,7 @@ class Release:
     override: str | None = None
     reason: str | None = None
     commit: str | None = None
-    how: Literal["new", "again", "same", "back", "now"] = "now"
+    how: How = "now"
     problems: tuple[WorkbenchError, ...] = ()
 
     @property
@@ -58,6 +61,7 @@ class Release:
             "same": "is still the champion",
             "back": "is champion again after a rollback",
             "now": "is the champion",
+            "challenger": "is the challenger",
         }[self.how]
         return f"{self.pipeline} release {self.number} ({self.digest[:12]}) {how}."
 
@@ -71,10 +75,14 @@ class Mirrored:
     problems: tuple[WorkbenchError, ...] = ()
 
 
-def release(paths: Paths, pipeline: str, *, override: str | None = None) -> Release:
+def release(
+    paths: Paths, pipeline: str, *, override: str | None = None, challenger: bool = False
+) -> Release:
     """Judge the workspace's candidate and make it champion.
 
     Idempotent by the bundle's digest. override: the reason for a release against failing gates.
+    challenger: let it wait for traffic beside the champion instead; one that does stays it, unless
+    there is an override.
     Raises ReleaseError when gates do not hold (recorded once for each pair of candidate and
     champion), TakenBackError when all that speaks against it is an earlier rollback, BundleError
     when the bundle was altered.
@@ -86,11 +94,19 @@ def release(paths: Paths, pipeline: str, *, override: str | None = None) -> Rele
         candidate = contender.candidate(paths, pipeline)
         events = read_log(paths, pipeline)
         earlier = history.release_of(events, candidate.digest)
-        now = history.aliases(events).get(CHAMPION)
+        stand = history.aliases(events)
+        now, rival = stand.get(CHAMPION), stand.get(CHALLENGER)
+        if challenger and now is None:
+            raise ReleaseError(
+                f"'{pipeline}' has no champion that could be challenged.",
+                fix=f"run `workbench release {pipeline}`",
+            )
         run_id = earlier.run_id if earlier else _run_id(paths, pipeline, candidate)
         if now and now.digest == candidate.digest:
             store.keep(paths, candidate, pipeline, run_id)  # a clone may lack it
             return _settle(paths, pipeline, events, "same")
+        if rival and rival.digest == candidate.digest and override is None:
+            return _settle(paths, pipeline, events, "challenger")
         judged = (
             *judge(candidate, _champion(paths, now), gates),
             *_taken_back(events, candidate.digest),
@@ -111,18 +127,28 @@ def release(paths: Paths, pipeline: str, *, override: str | None = None) -> Rele
             commit=facts.commit(paths.root).sha,
             user=facts.user(),
         )
-        alias = replace(made, event="alias", alias=CHAMPION, gates=judged if earlier else ())
+        name = CHALLENGER if challenger else CHAMPION
+        alias = replace(made, event="alias", alias=name, gates=judged if earlier else ())
         append(paths, pipeline, [alias] if earlier else [made, alias])
-        return _settle(
-            paths, pipeline, read_log(paths, pipeline), "again" if earlier else "new", judged
-        )
+        how: How = "challenger" if challenger else "again" if earlier else "new"
+        return _settle(paths, pipeline, read_log(paths, pipeline), how, judged)
 
 
-def rollback(paths: Paths, pipeline: str, to: int | None = None, *, reason: str) -> Release:
+def rollback(
+    paths: Paths,
+    pipeline: str,
+    to: int | None = None,
+    *,
+    reason: str,
+    evidence: Mapping[str, Any] | None = None,
+    by: str | None = None,
+    mirrored: bool = True,
+) -> Release:
     """Make an earlier release champion again: the one before, or number `to`.
 
     The release that is left will not come back by itself: its gate `not taken back` fails until
-    someone overrides it.
+    someone overrides it. by: who decides, where it is no person. mirrored: tell MLflow now, which
+    takes seconds; `workbench sync` does it otherwise.
     """
     if not reason.strip():
         raise ReleaseError("A rollback needs a reason.", fix='`--reason "why"`')
@@ -149,6 +175,7 @@ def rollback(paths: Paths, pipeline: str, to: int | None = None, *, reason: str)
                 kept=f"release {now.release} as champion",
                 fix="check out the commit of that release, `dvc pull`, then `workbench release`",
             )
+        sign(paths, chosen.digest)
         if target != now.release:
             moved = Event(
                 "alias",
@@ -159,11 +186,12 @@ def rollback(paths: Paths, pipeline: str, to: int | None = None, *, reason: str)
                 alias=CHAMPION,
                 rollback=True,
                 reason=reason,
+                evidence=dict(evidence or {}),
                 commit=facts.commit(paths.root).sha,
-                user=facts.user(),
+                user=by or facts.user(),
             )
             append(paths, pipeline, [moved])
-        return _settle(paths, pipeline, read_log(paths, pipeline), "back")
+        return _settle(paths, pipeline, read_log(paths, pipeline), "back", mirrored=mirrored)
 
 
 def champion(paths: Paths, pipeline: str) -> Release | None:
@@ -197,17 +225,19 @@ def _settle(
     paths: Paths,
     pipeline: str,
     events: Sequence[Event],
-    how: Literal["new", "again", "same", "back"],
+    how: How,
     judged: tuple[Gate, ...] | None = None,
+    mirrored: bool = True,
 ) -> Release:
     """Mirror the log in MLflow, which may be out of reach, then move the server's pointer."""
     problems: tuple[WorkbenchError, ...] = ()
     try:
-        mirror(paths, pipeline, events, Store(paths))
+        if mirrored:
+            mirror(paths, pipeline, events, Store(paths))
     except WorkbenchError as error:
         problems = (error,)
     point(paths, pipeline, events)
-    stand = _stand(pipeline, events)
+    stand = _stand(pipeline, events, CHALLENGER if how == "challenger" else CHAMPION)
     assert stand is not None  # an alias was just written or found
     found = replace(stand, how=how, problems=problems)
     return replace(found, gates=_as_of_then(found.gates) if judged is None else judged)
@@ -220,8 +250,8 @@ def _as_of_then(gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
     )
 
 
-def _stand(pipeline: str, events: Sequence[Event]) -> Release | None:
-    alias = history.aliases(events).get(CHAMPION)
+def _stand(pipeline: str, events: Sequence[Event], name: str = CHAMPION) -> Release | None:
+    alias = history.aliases(events).get(name)
     if alias is None or alias.release is None:
         return None
     made = history.releases(events).get(alias.release, alias)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from workbench.core.errors import WorkbenchError
+from workbench.core.errors import BundleError, WorkbenchError
 from workbench.core.files import digest_file, read_json
 from workbench.core.progress import progress
 from workbench.core.secrets import private_folder
@@ -37,6 +37,7 @@ from workbench.registry.databases import copy_rows, relocate
 from workbench.registry.log import read_log
 from workbench.registry.pointer import point
 from workbench.registry.unpacking import unpack
+from workbench.storage.signature import signed_by
 
 if TYPE_CHECKING:
     from workbench.core.paths import Paths
@@ -109,7 +110,7 @@ def _member(
 ) -> None:
     target = place(paths, name)
     assert target is not None  # checked with all names
-    fate = _fate(name, source, target)
+    fate = _fate(paths, name, source, target)
     if fate == "same":
         done.same += 1
     elif fate == "differs" and not replace:
@@ -124,7 +125,7 @@ def _member(
         _move(source, target, mode=0o444 if name.startswith("cache/files/") else 0o600)
 
 
-def _fate(name: str, source: Path, target: Path) -> Fate:
+def _fate(paths: Paths, name: str, source: Path, target: Path) -> Fate:
     """What becomes of a member, given what stands here."""
     if not target.exists():
         return "add"
@@ -132,6 +133,8 @@ def _fate(name: str, source: Path, target: Path) -> Fate:
         return "same"  # made true from the release logs afterwards
     if digest_file(source) == digest_file(target):
         return "same"
+    if name.startswith("bundles/") and name.endswith(".sig"):
+        return "same" if _holds(paths, target.stem) else "mend"
     if name.startswith(("cache/files/", "bundles/")) and name.count("/") > 1:
         return _of_digest(name, target)
     if name.endswith(".jsonl"):  # only ever added to: the longer one has all of the shorter
@@ -141,6 +144,15 @@ def _fate(name: str, source: Path, target: Path) -> Fate:
     if name.startswith("runs/") and _is_running(source) and not _is_running(target):
         return "same"  # it has ended since
     return "differs"
+
+
+def _holds(paths: Paths, digest: str) -> bool:
+    """Whether the signature here does; two of one bundle differ, for each has its own chance."""
+    try:
+        signed_by(paths, digest)
+    except BundleError:
+        return False
+    return True
 
 
 def _of_digest(name: str, target: Path) -> Fate:

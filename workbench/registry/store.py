@@ -1,7 +1,8 @@
 """Released bundles: copied from the workspace into `.workbench/bundles`, whole or not at all.
 
-Beside `<digest>/` stand `<digest>.json` (its origin, for passports) and `<digest>.evidence/` (its
-candidate and predictions, for the next one to be compared with).
+Beside `<digest>/` stand `<digest>.sig` (who vouches for it), `<digest>.json` (its origin, for
+passports) and `<digest>.evidence/` (its candidate and predictions, for the next one to be compared
+with, and the reference that its life is compared with).
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from workbench.core.files import folder_aside, write_json
 from workbench.core.records import VERSION, Commit
 from workbench.metering.runs import read_run
 from workbench.registry.contender import PREDICTIONS
+from workbench.registry.reference import reference_of
+from workbench.registry.signing import sign
 from workbench.storage.bundle import verify
 from workbench.storage.origin import Origin, write_origin
+from workbench.storage.reference import reference_path, write_reference
 from workbench.tracking.evidence import CANDIDATE
 
 if TYPE_CHECKING:
@@ -35,7 +39,7 @@ def has(paths: Paths, digest: str) -> bool:
 
 
 def keep(paths: Paths, candidate: Contender, pipeline: str, run_id: str) -> None:
-    """Copy the candidate into the store; one that is there already is only checked.
+    """Copy the candidate into the store and sign it; one that is there already is only checked.
 
     Raises ReleaseError where the copy is not the bundle that was judged.
     """
@@ -48,12 +52,18 @@ def keep(paths: Paths, candidate: Contender, pipeline: str, run_id: str) -> None
                     kept="today's champion",
                     fix=f"run `workbench release {pipeline}` again",
                 )
+    # The files are the candidate's: a signature that says otherwise is what is wrong here.
+    sign(paths, candidate.digest, again=True)
     beside = paths.bundles / f"{candidate.digest}.evidence"
     if not (beside / CANDIDATE).is_file():
         with folder_aside(beside) as aside:
             if candidate.predictions:
                 _link(candidate.predictions, aside / PREDICTIONS)
             write_json(aside / CANDIDATE, candidate.candidate)
+    if not reference_path(paths.bundles, candidate.digest).is_file():
+        reference = reference_of(candidate)
+        if reference is not None:
+            write_reference(paths.bundles, reference)
     if not (paths.bundles / f"{candidate.digest}.json").is_file():
         write_origin(paths.bundles, _origin(paths, candidate, pipeline, run_id))
 

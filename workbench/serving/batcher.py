@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from workbench.core.errors import BundleError, DataError
 from workbench.serving.models import Model
 from workbench.serving.session import Bundle, Outputs
+from workbench.serving.worker import Worker
 
 INLINE_S = 0.005
 """Longer calls leave the event loop: up to here a thread's hand-over costs more than it gives."""
@@ -25,8 +28,16 @@ MAX_WAITING_ROWS = 50_000
 """For one model; beyond it a call is refused at once rather than answered too late."""
 
 
+LIMIT_S, LIMIT_TIMES = 5.0, 20
+"""A batch that takes longer, and so many times longer than expected, is given up."""
+
+
 class Overloaded(Exception):
     """More waits for a model than it can answer soon."""
+
+
+class Stuck(Exception):
+    """A model did not come back in time; whoever waited for it is let go."""
 
 
 class Call(NamedTuple):
@@ -39,25 +50,27 @@ class Call(NamedTuple):
 
 @dataclass
 class _Queue:
-    """Calls that wait for one model. busy: a batch of it is under way on the thread."""
+    """Calls that wait for one model. busy: a batch is under way on its thread; gone: given up."""
 
     model: Model
     calls: list[Call] = field(default_factory=list[Call])
     rows: int = 0
     planned: bool = False
     busy: bool = False
+    gone: bool = False
 
 
 class Batcher:
-    """Answers calls in batches: fast models in place, slow ones on one thread.
+    """Answers calls in batches: fast models in place, slow ones on a thread of their own.
 
-    Texts and images always take the thread: how long one takes is in the hands of its client.
+    Texts, images and graphs with loops always take it: how long one takes is in the hands of its
+    client. A batch that does not come back is interrupted, and its calls fail.
     on_batch: called with the model of each batch.
     """
 
     def __init__(self, on_batch: Callable[[Model], None] | None = None) -> None:
         self.on_batch = on_batch
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._workers: WeakKeyDictionary[Bundle, Worker] = WeakKeyDictionary()
         self._queues: dict[Bundle, _Queue] = {}
         self.batches = self.calls = 0
 
@@ -67,7 +80,7 @@ class Batcher:
         return sum(queue.rows for queue in self._queues.values())
 
     async def run(self, model: Model, columns: Mapping[str, Any], rows: int) -> Outputs:
-        """Answer `rows` rows; DataError and BundleError as `Bundle.predict`, or Overloaded."""
+        """Answer `rows` rows; errors as those of `Bundle.predict`, or Overloaded, or Stuck."""
         queue = self._queues.get(model.bundle)
         if queue is None:
             queue = self._queues[model.bundle] = _Queue(model)
@@ -95,19 +108,37 @@ class Batcher:
         if self.on_batch is not None:
             self.on_batch(queue.model)
         bundle = queue.model.bundle
-        if not bundle.heavy and queue.model.call_s * rows <= INLINE_S:
+        expected_s = queue.model.expected_s(rows)
+        if not bundle.heavy and not queue.model.loops and expected_s <= INLINE_S:
             _give(calls, answered(bundle, calls))
             self._next(queue, rows)
             return
         queue.busy = True
-        loop = asyncio.get_running_loop()
+        limit_s = max(LIMIT_S, LIMIT_TIMES * expected_s)
+        over = asyncio.get_running_loop().call_later(limit_s, self._give_up, queue, calls, limit_s)
 
-        def done(answers: asyncio.Future[list[Outputs | Exception]]) -> None:
+        def done(answers: list[Outputs | Exception] | Exception) -> None:
+            over.cancel()
+            if queue.gone:
+                return
             queue.busy = False
-            _give(calls, answers.result())
+            _give(calls, [answers] * len(calls) if isinstance(answers, Exception) else answers)
             self._next(queue, rows)
 
-        loop.run_in_executor(self._thread, answered, bundle, calls).add_done_callback(done)
+        worker = self._workers.get(bundle)
+        if worker is None:
+            worker = self._workers[bundle] = Worker()
+        worker.submit(partial(answered, bundle, calls), done)
+
+    def _give_up(self, queue: _Queue, calls: Sequence[Call], limit_s: float) -> None:
+        """Let go who waits for a batch that does not come back; the next get a new thread."""
+        queue.gone = True
+        bundle = queue.model.bundle
+        self._queues.pop(bundle, None)
+        self._workers.pop(bundle, None)
+        bundle.interrupt()
+        waiting = [*calls, *queue.calls]
+        _give(waiting, [Stuck(f"No answer within {limit_s:.0f} s.") for _ in waiting])
 
     def _next(self, queue: _Queue, rows: int) -> None:
         queue.rows -= rows
@@ -118,7 +149,9 @@ class Batcher:
             self._queues.pop(queue.model.bundle, None)
 
     def close(self) -> None:
-        self._thread.shutdown()
+        """End the threads."""
+        for worker in list(self._workers.values()):
+            worker.end()
 
 
 def _together(queue: _Queue) -> list[Call]:
@@ -164,6 +197,14 @@ def _alone(bundle: Bundle, call: Call) -> Outputs | Exception:
 
 def _merged(calls: Sequence[Call]) -> dict[str, Any] | None:
     """Columns of all calls, one after the other; None where they are of unlike kinds."""
+    given = [call.columns for call in calls]
+    if all(columns.keys() == given[0].keys() for columns in given):
+        values = chain.from_iterable(columns.values() for columns in given)
+        if set(map(type, values)) == {list}:  # what clients of one kind send
+            return {
+                name: list(chain.from_iterable([columns[name] for columns in given]))
+                for name in given[0]
+            }
     names = dict.fromkeys(name for call in calls for name in call.columns)
     merged: dict[str, Any] = {}
     for name in names:
@@ -175,10 +216,9 @@ def _merged(calls: Sequence[Call]) -> dict[str, Any] | None:
                 return None
             merged[name] = np.concatenate(arrays)
             continue
-        values: list[Any] = []
+        merged[name] = column = []
         for part, call in zip(parts, calls, strict=True):
-            values.extend([None] * call.rows if part is None else part)
-        merged[name] = values
+            column.extend([None] * call.rows if part is None else part)
     return merged
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import ReleaseError, did_you_mean
 from workbench.core.paths import Paths
 from workbench.serving.columns import columns_of
 from workbench.serving.models import ANSWERS, load_model
-from workbench.serving.passport import PassportLog
 from workbench.serving.service import recorded
 from workbench.serving.session import check_finite
 from workbench.storage.pointer import read_pointer
+from workbench.storage.predictions.log import PassportLog
+
+if TYPE_CHECKING:
+    from workbench.core.deploy import Log
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,15 @@ class Answer:
     latency_ms: float
 
 
-def predict(paths: Paths, pipeline: str, rows: Sequence[dict[str, Any]]) -> Answer:
+def predict(
+    paths: Paths,
+    pipeline: str,
+    rows: Sequence[dict[str, Any]],
+    settings: Callable[[str], Log] | None = None,
+) -> Answer:
     """Answer rows of named fields with the pipeline's champion.
 
+    settings: of the prediction log, by pipeline; without it the answer is logged in full.
     ReleaseError when it has none; DataError names a field that does not fit; BundleError when the
     bundle was altered.
     """
@@ -47,7 +56,7 @@ def predict(paths: Paths, pipeline: str, rows: Sequence[dict[str, Any]]) -> Answ
             fix="run `workbench release`",
         )
     model = load_model(paths, pipeline, released[pipeline])
-    log = PassportLog(paths.predictions)
+    log = PassportLog(paths.predictions, settings)
     try:
         start = time.perf_counter()
         columns = columns_of(rows, model.bundle.inputs)

@@ -6,9 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from workbench.serving.door.headers import DATA, SECURITY
+
+if TYPE_CHECKING:
+    from workbench.serving.models import Model
 
 MAX_BODY = 8 << 20
 BODY_S = 30.0
@@ -39,22 +44,50 @@ class Disconnected(Exception):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. name: of the key, or "local" where programs of this machine need none."""
+    """Who asks. name: of the key, or "local" where programs of this machine need none.
+
+    roles: of its key. pipelines: that it may ask; all when there are none.
+    """
 
     name: str = "local"
     is_admin: bool = True
+    roles: frozenset[str] = frozenset()
+    pipelines: frozenset[str] = frozenset()
+
+    def may_ask(self, pipeline: str) -> bool:
+        """Whether that pipeline is among those that it may ask."""
+        return not self.pipelines or pipeline in self.pipelines
+
+    def need(self, pipeline: str) -> None:
+        """Refuse a pipeline that it may not ask."""
+        if not self.may_ask(pipeline):
+            may = ", ".join(sorted(self.pipelines))
+            raise Refused(403, f"Key '{self.name}' may not ask '{pipeline[:80]}', only {may}.")
 
 
 LOCAL = Caller()
+ANYBODY = Caller("anybody", is_admin=False, pipelines=frozenset({""}))
+"""Who came without a key where one is needed: sees that the server lives, and no pipeline."""
 
 
 class Request:
     """A request whose head has come; its body is read when it is asked for.
 
     parts: of the path. caller: set once the request was let in. begun_s: `time.perf_counter`.
+    model: the one that was asked for by its version, which then accounts for what goes wrong.
     """
 
-    __slots__ = ("begun_s", "caller", "headers", "method", "parts", "path", "receive", "scope")
+    __slots__ = (
+        "begun_s",
+        "caller",
+        "headers",
+        "method",
+        "model",
+        "parts",
+        "path",
+        "receive",
+        "scope",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, begun_s: float) -> None:
         self.scope = scope
@@ -63,6 +96,7 @@ class Request:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.parts = self.path.strip("/").split("/")
+        self.model: Model | None = None
         self.caller = LOCAL
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
 
@@ -131,7 +165,8 @@ class Reply:
 
     async def send(self, send: Send) -> None:
         """Write it out; a stream part by part."""
-        headers = [(b"content-type", self.media), *self.headers]
+        security = SECURITY if self.media.startswith(b"text/html") else DATA
+        headers = [(b"content-type", self.media), *security, *self.headers]
         if isinstance(self.body, bytes):
             headers.append((b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})

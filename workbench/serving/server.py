@@ -57,23 +57,25 @@ def serve(
     listening: socket.socket,
     on_ready: Callable[[Models], None] | None = None,
     tls: Tls | None = None,
+    *,
+    access_log: bool = False,
 ) -> None:
     """Answer on `listening` until SIGTERM or SIGINT; then end requests, write passports, return.
 
     Ready a moment after it starts to listen: `/v2/health/ready` says when, or what is missing, and
-    `on_ready` is called once with what was loaded.
+    `on_ready` is called once with what was loaded. access_log: good answers are logged too.
     """
     import uvicorn
 
     from workbench.serving import tracing
     from workbench.serving.app import App
-    from workbench.serving.logs import log_as_json
+    from workbench.serving.logs import AccessLog, log_as_json
     from workbench.serving.wire import MAX_CONNECTIONS, BoundedProtocol
 
-    log_as_json()
+    log = log_as_json()
     # A request leaves no cycles behind: to look for them every 700 objects is in vain.
     gc.set_threshold(50_000, 20, 100)
-    app = App(paths, on_ready)
+    app = App(paths, on_ready, [AccessLog()] if access_log else [])
     server = uvicorn.Server(
         uvicorn.Config(
             tracing.Traced(app) if tracing.is_wanted() else app,
@@ -104,3 +106,4 @@ def serve(
         listening.close()
         for number, handler in before.items():
             signal.signal(number, handler)
+        log.flush()

@@ -8,10 +8,13 @@ from typing import Any, Protocol
 
 from workbench.core.errors import did_you_mean
 from workbench.serving.batcher import MAX_WAITING_ROWS, Batcher, Overloaded
+from workbench.serving.checks import warned
 from workbench.serving.models import Model, Models
-from workbench.serving.passport import Passport, PassportLog, time_of
-from workbench.serving.request import LOCAL, Caller, Refused, Request
+from workbench.serving.request import LOCAL, Caller, Headers, Refused, Request
 from workbench.serving.session import Outputs, check_finite
+from workbench.serving.traffic import Router
+from workbench.storage.predictions.log import PassportLog
+from workbench.storage.predictions.passport import Passport, time_of
 
 MAX_ROWS = 10_000
 
@@ -36,6 +39,11 @@ class Answered:
     rehearsal: bool = False
     warnings: tuple[str, ...] = ()
 
+    @property
+    def headers(self) -> Headers:
+        """What a reply says of it: its id, the release that gave it, and under which alias."""
+        return ((b"x-prediction-id", self.id.encode()), *self.model.headers)
+
 
 class Observer(Protocol):
     """Looks at every answer, and at every request that got none; must be quick and never raise."""
@@ -57,6 +65,7 @@ class Service:
         self.log = log
         self.batcher = Batcher()
         self.observers: list[Observer] = []
+        self.router = Router(self._answer, self.observers)
 
     def model(self, name: str, version: str | None = None) -> Model:
         """The model of that name, and version if one is asked for.
@@ -75,21 +84,36 @@ class Service:
             known = ", ".join(sorted(models.by_name))
             near = did_you_mean(name, models.by_name)
             raise Refused(404, f"No model '{name[:80]}'.{near} Served: {known}.")
-        if version is not None and version != model.version:
-            raise Refused(
-                404, f"'{name}' has no version '{version[:80]}' here. Served: {model.version}."
-            )
-        return model
+        if version is None:
+            return model
+        pinned = models.of_version(name, version)
+        if pinned is None:
+            served = ", ".join(m.version for m in models.all if m.pipeline == name)
+            raise Refused(404, f"'{name}' has no version '{version[:80]}' here. Served: {served}.")
+        return pinned
 
     async def answer(
         self, model: Model, columns: dict[str, Any], rows: int, request: Request | None = None
     ) -> Answered:
         """Answer `rows` rows given by column, record it, and tell the observers.
 
+        While a challenger is on traffic it may answer for the champion: `Answered.model` says who.
         DataError for values that do not fit, BundleError for a model that fails, Refused when
-        more waits than can be answered soon.
+        more waits than can be answered soon, or the model failed too often.
         """
-        begun_s = request.begun_s if request else time.perf_counter()
+        if request is not None:
+            request.caller.need(model.pipeline)  # in some protocols only the body names it
+        return await self.router.answer(self.models, model, columns, rows, request)
+
+    async def _answer(
+        self,
+        model: Model,
+        columns: dict[str, Any],
+        rows: int,
+        request: Request | None,
+        begun_s: float,
+    ) -> Answered:
+        """Answer by this model and no other."""
         try:
             outputs = await self.batcher.run(model, columns, rows)
         except Overloaded:
@@ -99,15 +123,20 @@ class Service:
                 ((b"retry-after", b"1"),),
             ) from None
         check_finite(outputs)
-        caller = request.caller if request else LOCAL
+        # Who gets no answer of a shadow is not charged for it either.
+        caller = request.caller if request and model.alias != "shadow" else LOCAL
         rehearsal = request is not None and request.is_rehearsal
-        answer = recorded(self.log, model, columns, rows, outputs, begun_s, caller, rehearsal)
+        warnings = warned(model.bundle.checks, columns, rows)
+        answer = recorded(
+            self.log, model, columns, rows, outputs, begun_s, caller, rehearsal, warnings
+        )
         for observer in self.observers:
             observer.answered(answer)
         return answer
 
     def close(self) -> None:
         """Finish what is under way and write what is logged."""
+        self.router.close()
         self.batcher.close()
         self.log.close()
 
@@ -127,6 +156,7 @@ def recorded(
     begun_s: float,
     caller: Caller = LOCAL,
     rehearsal: bool = False,
+    warnings: tuple[str, ...] = (),
 ) -> Answered:
     """Log the passport of an answer to a request begun at `begun_s` (`time.perf_counter`)."""
     id = log.next_id()
@@ -140,6 +170,7 @@ def recorded(
         latency_s=time.perf_counter() - begun_s,
         caller=caller,
         rehearsal=rehearsal,
+        warnings=warnings,
     )
     log.append(
         Passport(
@@ -154,6 +185,10 @@ def recorded(
             outputs={name: values.tolist() for name, values in outputs.items()},
             latency_ms=answer.latency_s * 1000,
             notice=model.bundle.signature.notice,
+            caller=caller.name,
+            rehearsal=rehearsal,
+            warnings=warnings,
+            row_count=rows,
         )
     )
     return answer

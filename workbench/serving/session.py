@@ -17,7 +17,8 @@ from workbench.core.errors import BundleError, DataError, did_you_mean
 from workbench.core.files import digest_file, read_json
 from workbench.core.records import Column, Signature
 from workbench.data.tokens import TOKENIZER, read_tokenizer
-from workbench.serving.columns import array_of
+from workbench.serving.checks import checks_of
+from workbench.serving.columns import array_of, numbers_of
 from workbench.storage.bundle import CHECKSUMS, read_signature, verify
 
 MANY_ROWS, HEAVY_ROWS = 8192, 128
@@ -48,7 +49,10 @@ class Bundle:
             )
         except Exception as error:  # ONNX Runtime's own errors share no base class
             raise BundleError(f"model.onnx of {folder} cannot be loaded: {error}.") from None
+        self._run = ort.RunOptions()
         self.inputs: dict[str, Column] = {c.name: c for c in self.signature.inputs}
+        self.checks = checks_of(self.inputs)
+        self.numbers = [c.name for c in self.signature.inputs if c.role == "number"]
         self.heavy = any(c.role in ("text", "image") for c in self.signature.inputs)
         self.rows_at_once = HEAVY_ROWS if self.heavy else MANY_ROWS
         self.output_names = [o.name for o in self.session.get_outputs()]
@@ -82,15 +86,20 @@ class Bundle:
 
     def _answer(self, columns: Mapping[str, Any], rows: int) -> Outputs:
         """Answer so few rows that memory is no question."""
-        feed = {
-            name: array_of(column, columns.get(name), rows, self._tokenizer)
-            for name, column in self.inputs.items()
-        }
+        feed = numbers_of([name for name in self.numbers if name in columns], columns)
+        for name, column in self.inputs.items():
+            if name not in feed:
+                feed[name] = array_of(column, columns.get(name), rows, self._tokenizer)
         try:
-            answers = self.session.run(self.output_names, feed)
+            answers = self.session.run(self.output_names, feed, self._run)
         except Exception as error:  # ONNX Runtime's own errors share no base class
             raise BundleError(f"The model of {self.folder} failed: {error}.") from None
         return {n: np.asarray(a) for n, a in zip(self.output_names, answers, strict=True)}
+
+    def interrupt(self) -> None:
+        """Let the calls that are under way fail, with BundleError; the next ones are answered."""
+        self._run.terminate = True
+        self._run = ort.RunOptions()
 
     def named(self, answers: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, list[Any]]:
         """Turn outputs into plain lists, row numbers into what their look-up table says."""

@@ -1,7 +1,8 @@
 """What `params.yaml` says of deployments, as a running server knows it.
 
-Read at the start and again when the file changes. One that cannot be read leaves what was known
-before; a server far from any checkout, without the file, goes by the defaults.
+Read at the start and again when the file changes. One that cannot be read is an error at the start
+and later leaves what was known before; a server far from any checkout, without the file, goes by
+the defaults.
 """
 
 from __future__ import annotations
@@ -33,17 +34,24 @@ class Settings:
         self.usd_per_s: float | None = None
         self._deploys: Mapping[str, Deploy] = {}
         self._stamp: tuple[int, int] = _UNREAD
-        self.look()
+        self._read()
 
     def log(self, pipeline: str) -> Log:
         """Settings of the prediction log."""
         return self._deploys.get(pipeline, DEFAULT).log
 
     def look(self) -> None:
-        """Read the file if it is another than before."""
+        """Read the file if it is another than before; trouble says why it cannot be followed."""
+        try:
+            self._read()
+        except (WorkbenchError, OSError) as error:
+            self.trouble = f"{self.path.name} is not followed: {error}".replace("\n", " ")
+
+    def _read(self) -> None:
+        """Raises ParamsError: who starts must know what is private before the first answer."""
         try:
             found = self.path.stat()
-        except OSError:
+        except FileNotFoundError:
             return  # without a checkout
         stamp = found.st_mtime_ns, found.st_size
         if stamp == self._stamp:
@@ -51,11 +59,7 @@ class Settings:
         self._stamp = stamp
         from workbench.core.params import read_params
 
-        try:
-            params = read_params(self.path)
-        except (WorkbenchError, OSError) as error:
-            self.trouble = f"{self.path.name} is not followed: {error}".replace("\n", " ")
-            return
+        params = read_params(self.path)
         hourly = params.site.hardware_usd_per_hour
         self.usd_per_s = None if hourly is None else hourly / 3600
         self._deploys = {name: block.deploy for name, block in params.blocks.items()}

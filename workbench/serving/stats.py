@@ -18,6 +18,7 @@ from workbench.execution.lock import is_alive
 from workbench.metering.probe import PROCESS_TREE, open_probe
 from workbench.metering.sources import CpuModel, MemoryModel
 from workbench.serving.models import Model
+from workbench.serving.request import LOCAL, Caller
 from workbench.serving.service import Answered
 from workbench.storage.windows import BOUNDS_MS, ServingWindow, append_windows, bin_of
 
@@ -64,11 +65,20 @@ class Stats:
     """Counts answers and refusals, and writes a window a second.
 
     folder: of windows and totals. served: what is loaded now, to share what nobody asked for.
+    charge: told at the end of each window what a caller's answers took of the machine's time, in
+    seconds.
     """
 
-    def __init__(self, folder: Path, served: Callable[[], Iterable[Model]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        served: Callable[[], Iterable[Model]],
+        charge: Callable[[Caller, float], None] | None = None,
+    ) -> None:
         self.folder = folder
         self.served = served
+        self.charge = charge
+        self._callers: dict[Caller, int] = {}
         self.trouble = ""
         self.totals: dict[Key, Counts] = {}
         self._open: dict[Key, Counts] = {}
@@ -89,6 +99,8 @@ class Stats:
         counts.latency[bin_of(answer.latency_s * 1000)] += 1
         if answer.warnings:
             counts.warnings += len(answer.warnings)
+        if answer.caller is not LOCAL:
+            self._callers[answer.caller] = self._callers.get(answer.caller, 0) + 1
 
     def refused(self, model: Model | None, status: int, latency_s: float, rehearsal: bool) -> None:
         counts = self._of(model, rehearsal)
@@ -136,6 +148,10 @@ class Stats:
             key = (model.pipeline, model.alias, model.target.release, model.target.digest, False)
             counted.setdefault(key, Counts())
         asked = sum(counts.requests for counts in counted.values())
+        callers, self._callers = self._callers, {}
+        if self.charge is not None:
+            for caller, answers in callers.items():
+                self.charge(caller, (self._began_s - began_s) * answers / asked)
         windows: list[ServingWindow] = []
         for key, counts in counted.items():
             share = counts.requests / asked if asked else 1 / len(counted)

@@ -35,6 +35,8 @@ def serve_workers(
     workers: int,
     on_ready: Callable[[Models], None] | None = None,
     tls: Tls | None = None,
+    *,
+    access_log: bool = False,
 ) -> None:
     """Answer on `listening` with that many processes until SIGTERM or SIGINT.
 
@@ -42,7 +44,7 @@ def serve_workers(
     have drained and ended.
     """
     if workers == 1:
-        serve(paths, listening, on_ready, tls)
+        serve(paths, listening, on_ready, tls, access_log=access_log)
         return
     started: dict[int, tuple[int, float]] = {}
     stopping = False
@@ -57,7 +59,8 @@ def serve_workers(
             for signum in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(signum, signal.SIG_DFL)
             die_with_parent()
-            serve(paths, listening, on_ready if number == 0 else None, tls)
+            ready = on_ready if number == 0 else None
+            serve(paths, listening, ready, tls, access_log=access_log)
             code = 0
         except Exception:
             _logger.exception("worker %s failed", number)

@@ -153,6 +153,9 @@ def _release(paths: Paths, params: Params, pipelines: list[str], code: int, say:
         try:
             made = release(paths, pipeline)
             say(made.sentence, "bold green")
+            for gate in made.gates:
+                if gate.verdict == "warn":
+                    say(f"warning: {gate.sentence}", "yellow")
             for problem in made.problems:
                 say(str(problem), "yellow")
         except TakenBackError as error:  # as a person decided: nothing here has failed

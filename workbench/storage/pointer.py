@@ -17,6 +17,7 @@ from workbench.core.files import read_json, write_json
 from workbench.core.records import VERSION
 
 Alias = Literal["champion", "challenger"]
+Mode = Literal["canary", "shadow"]
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]*\\Z", max_length=100)]
 """A pipeline: it becomes part of paths and addresses."""
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}\\Z")]
@@ -34,11 +35,26 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """Which requests reach a challenger: as a canary it answers them, as a shadow nobody sees it.
+
+    weight: share of the requests. sticky: an input (that of the first row), or else a header;
+    requests of equal values are treated alike, those without one go to the champion. None: each
+    request by itself.
+    """
+
+    mode: Mode
+    weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    sticky: str | None = None
+
+
+@dataclass(frozen=True)
 class Pointer:
-    """Deployed releases by pipeline and alias."""
+    """Deployed releases by pipeline and alias, and how requests reach the challengers."""
 
     version: int = VERSION
     pipelines: dict[Name, dict[Alias, Target]] = field(default_factory=dict)
+    traffic: dict[Name, Traffic] = field(default_factory=dict)
 
 
 def read_pointer(path: Path) -> Pointer:

@@ -12,14 +12,18 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from workbench.core.files import digest_values
 from workbench.core.records import VERSION, Commit, RunRecord, Usage, Window
+from workbench.core.secrets import private
 from workbench.metering.ledger import SERVE
 from workbench.metering.sources import JOULES_PER_KWH
 from workbench.storage.origin import Origin, read_origin
 from workbench.storage.windows import ServingWindow, read_windows
 
 HOUR_S = 3600
+KEEP_DAYS = 3
 _SETTLED_S = 120
 """After an hour's end: until then a server may still write a window of it."""
 
@@ -31,7 +35,38 @@ def serving_records(folder: Path, bundles: Path, now_s: float) -> list[RunRecord
     """One record for each hour that is over and each release that was served in it.
 
     folder: of the windows. bundles: where a release's origin says which commit it comes from.
+    What was told once is kept in a file of its own, from which a lost ledger is made again; the
+    windows behind it, thousands of lines a busy hour, are removed after some days.
     """
+    kept = folder / "hours.jsonl"
+    told = _read(kept)
+    known = {record.id for record in told}
+    new = [r for r in _settled(folder, bundles, now_s) if r.id not in known]
+    if new:
+        with open(kept, "ab", buffering=0, opener=private) as file:
+            file.write(b"".join(msgspec.json.encode(record) + b"\n" for record in new))
+    last = dt.datetime.fromtimestamp(now_s, dt.UTC).date() - dt.timedelta(days=KEEP_DAYS)
+    for path in folder.glob("????-??-??-*.jsonl"):
+        if path.name[:10] < last.isoformat():
+            path.unlink(missing_ok=True)
+    return told + new
+
+
+def _read(kept: Path) -> list[RunRecord]:
+    """Hours that were told; without a line that a crash tore."""
+    if not kept.is_file():
+        return []
+    found: list[RunRecord] = []
+    for line in kept.read_bytes().splitlines():
+        try:
+            found.append(msgspec.json.decode(line, type=RunRecord))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    return found
+
+
+def _settled(folder: Path, bundles: Path, now_s: float) -> list[RunRecord]:
+    """Records of the hours that are over, from their windows."""
     hours: dict[Hour, list[tuple[ServingWindow, float]]] = defaultdict(list)
     for window, share in shares(read_windows(folder)):
         hour = int(window.end_s // HOUR_S)

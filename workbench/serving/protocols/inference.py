@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import workbench
+from workbench.serving.protocols import binary
 from workbench.serving.protocols.tensors import (
     check_outputs,
     columns_in,
@@ -12,7 +15,7 @@ from workbench.serving.protocols.tensors import (
     metadata,
     rows_in,
 )
-from workbench.serving.request import Refused, Reply, Request, encode, found
+from workbench.serving.request import ANYBODY, Reply, Request, encode, found
 from workbench.serving.service import Service, check_rows
 
 
@@ -21,23 +24,25 @@ async def infer(service: Service, request: Request, name: str, version: str | No
     request.need("POST")
     model = service.model(name, version)
     body = await request.body()
-    if request.header(b"inference-header-content-length") is not None:
-        raise Refused(400, "Binary tensors are not spoken here: send `data` as JSON.")
-    asked = decoded(body, decode_infer)
+    if (length := request.header(binary.HEAD_LENGTH)) is not None:
+        asked = binary.decoded_with_bytes(body, length)
+    else:
+        asked = decoded(body, decode_infer)
     check_outputs(asked, model.bundle)
     check_rows(rows_in(asked))
     columns, rows = columns_in(asked, model.bundle)
     answer = await service.answer(model, columns, rows, request)
-    return Reply(
-        infer_response(model, asked, answer.id, answer.outputs),
-        headers=((b"x-prediction-id", answer.id.encode()),),
-    )
+    headers = answer.headers
+    if (asked.parameters or asked.outputs) and (wanted := binary.wanted(asked, answer.outputs)):
+        return binary.reply(asked, answer, wanted, headers)
+    return Reply(infer_response(asked, answer), headers=headers)
 
 
 def server(request: Request) -> Reply:
     """Who answers here."""
     request.need("GET")
-    return found({"name": "workbench", "version": workbench.__version__, "extensions": []})
+    extensions = ["binary_tensor_data", "model_repository"]
+    return found({"name": "workbench", "version": workbench.__version__, "extensions": extensions})
 
 
 def live(request: Request) -> Reply:
@@ -46,17 +51,21 @@ def live(request: Request) -> Reply:
     return found({"live": True})
 
 
-def ready(service: Service, request: Request) -> Reply:
-    """Whether every released pipeline is answered for; what is missing."""
+def ready(service: Service, request: Request, troubles: Mapping[str, str]) -> Reply:
+    """Whether every released pipeline is answered for; what is missing, for who has a key.
+
+    troubles: of what stands around the models, by name; "" where there is none.
+    """
     request.need("GET")
     models = service.models
-    problems = dict(models.problems)
+    if request.caller is ANYBODY:
+        return Reply(encode({"ready": models.ready}), 200 if models.ready else 503)
+    problems = {**models.problems, **service.router.problems}
     if not models.loaded:
         problems["models"] = "still being loaded and warmed up"
     elif not models.by_name and not problems:
         problems["models"] = "nothing is released; run `workbench release`"
-    if service.log.trouble:
-        problems["passports"] = service.log.trouble
+    problems |= {name: trouble for name, trouble in troubles.items() if trouble}
     body = {
         "ready": models.ready,
         "models": {

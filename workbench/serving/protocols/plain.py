@@ -21,6 +21,7 @@ async def predict(service: Service, request: Request, name: str) -> Reply:
     check_rows(len(rows))
     columns = columns_of(rows, model.bundle.inputs)
     answer = await service.answer(model, columns, len(rows), request)
+    model = answer.model
     named = model.bundle.named(answer.outputs)
     body = {
         "id": answer.id,
@@ -28,14 +29,16 @@ async def predict(service: Service, request: Request, name: str) -> Reply:
         "release": model.target.release,
         "outputs": {name: values[0] for name, values in named.items()} if one else named,
         "notice": model.bundle.signature.notice,
+        "warnings": answer.warnings,
     }
-    return Reply(encode(body), headers=((b"x-prediction-id", answer.id.encode()),))
+    return Reply(encode(body), headers=answer.headers)
 
 
 def welcome(service: Service, request: Request) -> Reply:
     """What to ask for, for who opens the server in a browser."""
     request.need("GET")
-    names = sorted(service.models.by_name)
-    asked = [f"{what}/{name}" for name in names for what in ("GET /v2/models", "POST /predict")]
-    addresses = ["GET /v2/health/ready", *asked]
+    names = sorted(filter(request.caller.may_ask, service.models.by_name))
+    ways = ("GET /try", "GET /v2/models", "POST /predict")
+    asked = [f"{way}/{name}" for name in names for way in ways]
+    addresses = ["GET /v2/health/ready", "GET /openapi.json", *asked]
     return found({"workbench": workbench.__version__, "addresses": addresses})

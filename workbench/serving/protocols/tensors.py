@@ -1,14 +1,13 @@
-"""The Open Inference Protocol, version 2, as JSON: tensors in, tensors out.
+"""The Open Inference Protocol, version 2: tensors in, tensors out.
 
-Its binary extension is not spoken yet; the server's metadata names no extension, and says so to
-a client that sends one.
+Here is what a tensor may be, and its form as JSON; its form as bytes is in `binary`.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -19,7 +18,8 @@ from workbench.core.records import Column, Role
 from workbench.serving.columns import expected
 from workbench.serving.models import Model
 from workbench.serving.request import encode
-from workbench.serving.session import Bundle, Outputs
+from workbench.serving.service import Answered
+from workbench.serving.session import Bundle
 
 _NUMBER = frozenset({int, float, type(None)})
 _WHOLE = frozenset({int, type(None)})
@@ -44,30 +44,53 @@ _TAKES: Mapping[Role, tuple[str, ...]] = {
 }
 """Datatypes that a column of each role accepts; the first is the one that metadata states."""
 
-_GIVES = {"f4": "FP32", "f8": "FP64", "i8": "INT64", "i4": "INT32", "u1": "UINT8", "b1": "BOOL"}
+_GIVES = {
+    "f4": "FP32",
+    "f8": "FP64",
+    "f2": "FP16",
+    "i8": "INT64",
+    "i4": "INT32",
+    "i2": "INT16",
+    "i1": "INT8",
+    "u8": "UINT64",
+    "u4": "UINT32",
+    "u2": "UINT16",
+    "u1": "UINT8",
+    "b1": "BOOL",
+}
+MAX_NESTED = 16
+"""Lists within lists of `data`: more than any tensor has dimensions."""
 _GRAPH = {
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
+    "tensor(float16)": "FP16",
+    **{f"tensor({sign}int{n})": f"{sign.upper()}INT{n}" for sign in ("", "u") for n in (8, 16, 32)},
     "tensor(int64)": "INT64",
-    "tensor(int32)": "INT32",
-    "tensor(uint8)": "UINT8",
+    "tensor(uint64)": "UINT64",
     "tensor(bool)": "BOOL",
 }
 
 
+def takes(column: Column) -> tuple[str, ...]:
+    """The datatypes in which `column` may come."""
+    return _TAKES[column.role]
+
+
 class InferInput(msgspec.Struct):
-    """One tensor; `data` is flat in row-major order, or nested."""
+    """One tensor; `data` is flat in row-major order, or nested; or bytes after the JSON."""
 
     name: str
     shape: list[int]
     datatype: str
-    data: list[Any]
+    data: list[Any] | None = None
+    parameters: dict[str, Any] | None = None
 
 
 class InferOutput(msgspec.Struct):
     """An output that the client wants."""
 
     name: str
+    parameters: dict[str, Any] | None = None
 
 
 class InferRequest(msgspec.Struct):
@@ -76,6 +99,7 @@ class InferRequest(msgspec.Struct):
     inputs: list[InferInput]
     id: str | None = None
     outputs: list[InferOutput] | None = None
+    parameters: dict[str, Any] | None = None
 
 
 decode_infer = msgspec.json.Decoder(InferRequest).decode
@@ -130,7 +154,8 @@ def columns_in(request: InferRequest, bundle: Bundle) -> tuple[dict[str, Any], i
 
 def rows_in(request: InferRequest) -> int:
     """The most rows that any tensor says it has and has values for."""
-    return max((min(t.shape[0], len(t.data)) for t in request.inputs if t.shape), default=0)
+    sizes = ((t.shape[0], 0 if t.data is None else len(t.data)) for t in request.inputs if t.shape)
+    return max(map(min, sizes), default=0)
 
 
 def check_outputs(request: InferRequest, bundle: Bundle) -> None:
@@ -150,27 +175,44 @@ def check_outputs(request: InferRequest, bundle: Bundle) -> None:
         named.add(name)
 
 
-def infer_response(model: Model, request: InferRequest, id: str, outputs: Outputs) -> bytes:
-    """Encode the answer; `parameters` hold the prediction's own id and the model's notice."""
-    notice = model.bundle.signature.notice
+def infer_response(request: InferRequest, answer: Answered) -> bytes:
+    """Encode the answer as JSON."""
+    outputs = answer.outputs
     names = [wanted.name for wanted in request.outputs] if request.outputs else outputs
     return encode(
-        {
-            "model_name": model.pipeline,
-            "model_version": model.version,
-            "id": id if request.id is None else request.id,
-            "parameters": {"id": id, **({"notice": notice} if notice else {})},
-            "outputs": [
-                {
-                    "name": name,
-                    "shape": outputs[name].shape,
-                    "datatype": _GIVES.get(outputs[name].dtype.str[1:], "BYTES"),
-                    "data": outputs[name].ravel().tolist(),
-                }
-                for name in names
-            ],
-        }
+        response_head(
+            request,
+            answer,
+            [{**described(n, outputs[n]), "data": outputs[n].ravel().tolist()} for n in names],
+        )
     )
+
+
+def response_head(request: InferRequest, answer: Answered, outputs: list[Any]) -> dict[str, Any]:
+    """The answer around its outputs.
+
+    `parameters` hold the prediction's own id, the model's notice and the warnings: the protocol
+    allows only plain values there, so warnings are one text, a line each.
+    """
+    model = answer.model
+    parameters = {"id": answer.id}
+    if model.bundle.signature.notice:
+        parameters["notice"] = model.bundle.signature.notice
+    if answer.warnings:
+        parameters["warnings"] = "\n".join(answer.warnings)
+    return {
+        "model_name": model.pipeline,
+        "model_version": model.version,
+        "id": answer.id if request.id is None else request.id,
+        "parameters": parameters,
+        "outputs": outputs,
+    }
+
+
+def described(name: str, values: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Name, shape and datatype of one output."""
+    datatype = _GIVES.get(values.dtype.str[1:], "BYTES")
+    return {"name": name, "shape": values.shape, "datatype": datatype}
 
 
 def metadata(model: Model) -> dict[str, Any]:
@@ -208,7 +250,11 @@ def _values(tensor: InferInput, column: Column) -> Any:
             f"Input '{name}' takes datatype {' or '.join(takes)} ({expected(column)}), "
             f"got '{datatype[:20]}'."
         )
-    data = tensor.data if _KINDS[datatype].issuperset(map(type, tensor.data)) else _flat(tensor)
+    data = tensor.data
+    if type(data) is not list:
+        return _array(tensor, column)
+    if not _KINDS[datatype].issuperset(map(type, data)):
+        data = _flat(tensor, data)
     _check_shape(tensor, column, len(data))
     if datatype in _WITHIN:
         low, high = _WITHIN[datatype]
@@ -225,11 +271,26 @@ def _values(tensor: InferInput, column: Column) -> Any:
     return data
 
 
-def _flat(tensor: InferInput) -> Sequence[Any]:
+def _array(tensor: InferInput, column: Column) -> np.ndarray[Any, Any]:
+    """A tensor that came as bytes: many numbers stay the array that they are."""
+    data: Any = tensor.data
+    if data is None:
+        raise DataError(
+            f"Input '{tensor.name}' has neither `data` nor a `binary_data_size` in its parameters."
+        )
+    _check_shape(tensor, column, len(data))
+    return data.reshape(tensor.shape) if column.role == "image" else data
+
+
+def _flat(tensor: InferInput, data: list[Any]) -> list[Any]:
     """Unnest `data`; DataError for the first value that its datatype does not have."""
-    data, kinds = tensor.data, _KINDS[tensor.datatype]
-    while data and all(type(value) is list for value in data):
+    kinds = _KINDS[tensor.datatype]
+    for _ in range(MAX_NESTED):
+        if not data or not all(type(value) is list for value in data):
+            break
         data = list(itertools.chain.from_iterable(data))
+    else:
+        raise DataError(f"The data of input '{tensor.name}' is nested too deeply.")
     for place, value in enumerate(data):
         if type(value) not in kinds:
             shown = repr(value)[:40]
