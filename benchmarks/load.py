@@ -84,13 +84,17 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 def _right(body: bytes, config: dict[str, Any], number: int) -> bool:
-    """Whether the number behind `find` in the answer is the wanted one."""
+    """Whether the number behind `find` in the answer is the wanted one, of the release it names."""
+    wanted = config["wanted"]
+    if "by_release" in config:
+        place = body.find(b'"release":') + 10
+        wanted = config["by_release"][body[place : body.index(b",", place)].decode()]
     at = body.find(config["find"].encode())
     if at < 0:
         return False
     text = body[at + len(config["find"]) : at + len(config["find"]) + 40].lstrip(b"[ ")
     end = next((i for i, c in enumerate(text) if c not in b"0123456789.eE+-"), len(text))
-    return abs(float(text[:end]) - config["wanted"][number]) < 1e-4
+    return abs(float(text[:end]) - wanted[number]) < 1e-4
 
 
 def main() -> None:

@@ -39,23 +39,35 @@ class Released:
 
 
 def released() -> Released:
-    """Train nothing, export truly: random weights serve as well as learnt ones."""
+    """A checkout with release 1."""
+    from tests.serving.bundles import release
+    from workbench.core.paths import Paths
+
+    root = Path(tempfile.mkdtemp())
+    rows, wanted = exported(root / "bundle", seed=0)
+    release(Paths(root, root / ".workbench"), "bench", root / "bundle")
+    return Released(root, rows, wanted)
+
+
+def exported(folder: Path, seed: int) -> tuple[list[dict[str, float]], list[float]]:
+    """Write a bundle; its rows and its score of each.
+
+    Nothing is trained, but it is exported truly: random weights serve as well as learnt ones.
+    """
     import numpy as np
     import pyarrow as pa
     import torch
 
-    from tests.serving.bundles import release
     from workbench.core.files import write_json
-    from workbench.core.paths import Paths
     from workbench.core.records import VERSION, Signature
     from workbench.data.examples import Spec
     from workbench.data.fitted import fit
     from workbench.serving.session import Bundle
+    from workbench.storage.bundle import seal
     from workbench.training.columns import MLP
     from workbench.training.export import export_onnx
     from workbench.training.served import default_served
 
-    root = Path(tempfile.mkdtemp())
     rng = np.random.default_rng(0)
     names = [f"feature_{n:02}" for n in range(COLUMNS)]
     values = rng.normal(size=(ROWS, COLUMNS)).round(4)
@@ -63,10 +75,9 @@ def released() -> Released:
         {name: values[:, n] for n, name in enumerate(names)} | {"label": values[:, 0] > 0}
     )
     fitted = fit(table, Spec(("id",), dict.fromkeys(names, "number"), "binary", ("label",)))
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     served = default_served(MLP(fitted, hidden=[64, 64]), fitted, "none")
-    folder = root / "bundle"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     first = torch.tensor(values[:2], dtype=torch.float32)
     example = {name: first[:, n] for n, name in enumerate(names)}
     export_onnx(
@@ -84,10 +95,10 @@ def released() -> Released:
         example=rows[0],
     )
     write_json(folder / "signature.json", signature)
-    release(Paths(root, root / ".workbench"), "bench", folder)
+    seal(folder)
     bundle = Bundle(folder)
     score = bundle.predict({name: values[:, n].astype(np.float32) for n, name in enumerate(names)})
-    return Released(root, rows, score["score"].tolist())
+    return rows, score["score"].tolist()
 
 
 def cpu_s(pid: int) -> float:

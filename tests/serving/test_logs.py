@@ -12,7 +12,7 @@ from tests.serving import bundles
 from tests.serving.test_app import Asgi
 from workbench.core.errors import BundleError
 from workbench.serving import logs
-from workbench.serving.logs import AccessLog, Aside, JsonLines, log_as_json, tell_loaded
+from workbench.serving.logs import AccessLog, Aside, JsonLines, Repeated, log_as_json, tell_loaded
 from workbench.serving.models import Models, load_models
 
 SECRET = "4111-1111-secret"
@@ -214,3 +214,14 @@ def test_libraries_are_heard_from_warnings_on_and_we_from_information_on():
         "trouble",
         "loaded",
     ]
+
+
+def test_a_library_that_repeats_itself_is_told_once_a_second():
+    repeated = Repeated()
+    record = logging.LogRecord("uvicorn.error", 30, "", 0, "Exceeded concurrency limit.", (), None)
+    other = logging.LogRecord("uvicorn.error", 30, "", 0, "Something else.", (), None)
+    ours = logging.LogRecord("workbench.serving.app", 30, "", 0, "a model failed", (), None)
+    told = [repeated.filter(r) for r in (record, record, other, ours, ours, other, record)]
+    assert told == [True, False, True, True, True, False, True]
+    record.created += 1
+    assert repeated.filter(record)

@@ -100,6 +100,24 @@ class Aside(logging.Handler):
                 self._stream.flush()
 
 
+class Repeated(logging.Filter):
+    """Leaves out what a library said in the same words within the last second.
+
+    uvicorn warns of each connection beyond the limit: a flood of them is a flood of lines.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: tuple[str, str, int] = ("", "", 0)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("workbench"):
+            return True
+        said = record.name, record.getMessage(), int(record.created)
+        new, self._last = said != self._last, said
+        return new
+
+
 def log_as_json(stream: TextIO | None = None) -> logging.Handler:
     """Let this process log lines of JSON; ours from `info` on, those of libraries from `warning`.
 
@@ -107,6 +125,7 @@ def log_as_json(stream: TextIO | None = None) -> logging.Handler:
     """
     handler = Aside(stream or sys.stderr)
     handler.setFormatter(JsonLines())
+    handler.addFilter(Repeated())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)

@@ -10,9 +10,7 @@ from workbench.core.errors import StateError
 from workbench.serving.door.keys import add_key
 
 
-def test_a_key_for_one_pipeline_sees_and_asks_that_one_and_administers_nothing(
-    paths, serve, tmp_path
-):
+def test_a_key_for_one_pipeline_asks_that_one_and_administers_nothing(paths, serve, tmp_path):
     bundles.release(paths, "fraud", bundles.fraud(tmp_path / "fraud"))
     bundles.release(paths, "shop", bundles.shop(tmp_path / "shop"))
     _, asker = add_key(paths, "someone", pipelines=["fraud"], roles=["ask"])
