@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+import httpx
 import pytest
 
 from tests.serving import bundles
@@ -125,3 +126,32 @@ def test_foreign_pages_are_refused_on_the_wire_whatever_their_method(paths, serv
         assert foreign.status_code == 403
         assert "access-control-allow-origin" not in foreign.headers
     assert ask("POST", "/predict/fraud", json=row).status_code == 200
+
+
+def test_the_short_way_to_answer_says_all_that_the_long_one_says(port):
+    """Answers are written at once past uvicorn's own way, which refusals take."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        short = client.post("/predict/fraud", json={"amount": 1})
+        long = client.post("/predict/fraud", json={"amount": "x"})
+    assert (short.status_code, long.status_code) == (200, 400)
+    same = ("x-content-type-options", "cache-control", "referrer-policy", "content-security-policy")
+    for name in (*same, "content-type"):
+        assert short.headers[name] == long.headers[name]
+    assert "date" in short.headers
+    assert short.headers["x-release"] == "1"
+    assert short.headers["x-prediction-id"] == short.json()["id"]
+    assert int(short.headers["content-length"]) == len(short.content)
+
+
+def test_answers_to_requests_sent_together_come_in_order_and_the_last_one_closes(port):
+    bodies = [b'{"amount": %d}' % amount for amount in (0, 100, 300)]
+    head = b"POST /predict/fraud HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n%s\r\n%s"
+    more = b"".join(head % (len(body), b"", body) for body in bodies)
+    last = head % (len(bodies[0]), b"connection: close\r\n", bodies[0])
+    heard = said(port, more + last)
+    scores = [float(part.split(b",")[0].rstrip(b"}")) for part in heard.split(b'"score":')[1:]]
+    assert len(scores) == 4
+    assert scores[0] < scores[1] < scores[2]
+    assert scores[3] == pytest.approx(scores[0])
+    assert heard.count(b"HTTP/1.1 200") == 4
+    assert b"connection: close" in heard.rpartition(b"HTTP/1.1 200")[2]

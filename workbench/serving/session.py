@@ -60,6 +60,11 @@ class Bundle:
             path.stem: _read_lookup(path) for path in sorted((folder / "lookups").glob("*.json"))
         }
 
+        named = ((c.name, self.lookups.get(c.lookup or "")) for c in self.signature.outputs)
+        self._tables = {name: table for name, table in named if table}
+        threshold = self.signature.threshold
+        self._threshold = None if threshold is None else np.float32(threshold)
+
     def predict(self, columns: Mapping[str, Any]) -> Outputs:
         """Answer rows given by column: arrays or lists, all of equal length.
 
@@ -104,13 +109,11 @@ class Bundle:
     def named(self, answers: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, list[Any]]:
         """Turn outputs into plain lists, row numbers into what their look-up table says."""
         found: dict[str, list[Any]] = {}
-        tables = {c.name: c.lookup for c in self.signature.outputs}
         for name, values in answers.items():
-            table = self.lookups.get(tables.get(name) or "")
+            table = self._tables.get(name)
             found[name] = _look_up(values.tolist(), table) if table else values.tolist()
-        threshold = self.signature.threshold
-        if threshold is not None and "score" in answers:
-            found["decision"] = (answers["score"] >= np.float32(threshold)).tolist()
+        if self._threshold is not None and "score" in answers:
+            found["decision"] = (answers["score"] >= self._threshold).tolist()
         if self.signature.classes and "scores" in answers:
             found["class"] = [self.signature.classes[i] for i in answers["scores"].argmax(1)]
         return found

@@ -32,13 +32,13 @@ class Settings:
         self.path = paths.params
         self.trouble = ""
         self.usd_per_s: float | None = None
-        self._deploys: Mapping[str, Deploy] = {}
+        self._logs: Mapping[str, Log] = {}
         self._stamp: tuple[int, int] = _UNREAD
         self._read()
 
     def log(self, pipeline: str) -> Log:
         """Settings of the prediction log."""
-        return self._deploys.get(pipeline, DEFAULT).log
+        return self._logs.get(pipeline, DEFAULT.log)
 
     def look(self) -> None:
         """Read the file if it is another than before; trouble says why it cannot be followed."""
@@ -62,5 +62,5 @@ class Settings:
         params = read_params(self.path)
         hourly = params.site.hardware_usd_per_hour
         self.usd_per_s = None if hourly is None else hourly / 3600
-        self._deploys = {name: block.deploy for name, block in params.blocks.items()}
+        self._logs = {name: block.deploy.log for name, block in params.blocks.items()}
         self.trouble = ""

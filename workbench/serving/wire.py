@@ -7,9 +7,10 @@ requests as fit into memory.
 from __future__ import annotations
 
 from asyncio import TimerHandle, Transport
+from collections.abc import Callable
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD = 64 << 10
 """Bytes of one request line with its headers."""
@@ -119,3 +120,28 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+
+def write_whole(send: Callable[..., Any], head: bytes, body: bytes) -> bool:
+    """Write a whole response at once, where `send` is uvicorn's own and nothing is in its way.
+
+    head: status line and headers, all but the date and the empty line at its end, with a true
+    content-length. uvicorn writes head and body by a system call each, and looks at every header
+    with two regular expressions: a third of what a small answer costs. False: nothing was written.
+    """
+    cycle = getattr(send, "__self__", None)
+    if type(cycle) is not RequestResponseCycle or not (
+        cycle.keep_alive
+        and not cycle.response_started
+        and not cycle.disconnected
+        and not cycle.flow.write_paused
+        and cycle.scope["method"] != "HEAD"
+    ):
+        return False
+    dates = b"".join(b"%s: %s\r\n" % header for header in cycle.default_headers)
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(b"%s%s\r\n%s" % (head, dates, body))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
