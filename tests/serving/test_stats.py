@@ -9,6 +9,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.serving import bundles
+from workbench.core.files import write_json
+from workbench.monitoring.drift import Drift
+from workbench.monitoring.health import Health, Watched
+from workbench.monitoring.levels import Burn, Level
 from workbench.serving.stats import Counts, Total
 from workbench.storage.windows import BOUNDS_MS, bin_of, quantile_ms, read_windows
 
@@ -103,3 +107,33 @@ def test_quantiles_come_from_bins_within_their_width():
     assert quantile_ms(latency, 0.95) == pytest.approx(95, rel=0.15)
     assert quantile_ms([0] * len(latency), 0.5) is None
     assert bin_of(1e9) == len(BOUNDS_MS)
+
+
+BURNS = (Burn("fast", 3600, 300, 14.4), Burn("slow", 21_600, 1800, 6.0))
+
+
+def drifted(psi: float) -> Drift:
+    return Drift("input", "amount", "number", "drifted", 500, psi, 0.05, 0.2, None, None, 0.0, 0.0)
+
+
+def test_what_the_monitor_found_is_a_metric_too(server, paths):
+    found = Health(
+        "fraud",
+        0.0,
+        levels=(
+            Level("availability", "a promise", 0.999, 28, 100, 0.05, 0.9995, 0.5, BURNS),
+            Level("latency", "another", 0.99, 28, 0, 0, None, None, BURNS),
+        ),
+        answers=(
+            Watched("champion", 3, "d", False, 0.0, drift=(drifted(0.31),)),
+            Watched("champion", 3, "d", True, 0.0, drift=(drifted(9.0),)),
+        ),
+    )
+    write_json(paths.monitoring / "fraud.json", found)
+    (paths.monitoring / "rollups.json").write_text('{"another": "kind"}')
+    families = scraped(server)
+    (psi,) = families["workbench_drift_psi"]
+    assert (psi.value, psi.labels["column"], psi.labels["release"]) == (0.31, "amount", "3")
+    (left,) = families["workbench_error_budget_left_fraction"]
+    assert left.labels == {"pipeline": "fraud", "level": "availability"}
+    assert left.value == 0.5

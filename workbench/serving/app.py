@@ -105,7 +105,7 @@ class App:
             case ["feedback"]:
                 return await feedback.feedback(service, request)
             case ["metrics"]:
-                return exposition.metrics(service, self.stats, request)
+                return exposition.metrics(service, self.stats, self.paths.monitoring, request)
             case ["v2", "health", "live"]:
                 return inference.live(request)
             case ["v2", "health", "ready"]:
