@@ -168,13 +168,13 @@ def test_errors_made_for_people_keep_their_sentence(lines):
     assert (line["reason"], line["message"]) == ("The bundle 'x' is broken.", "loading failed")
 
 
-def test_what_is_no_json_is_told_all_the_same(lines):
-    logging.getLogger("workbench.test").warning(
-        "\ud800 \x1b[31m\n", extra={"fields": {"path": object()}}
-    )
-    (line,) = lines()
-    assert line["message"] == "\ud800 \x1b[31m\n"
-    assert "\x1b" not in lines.stream.getvalue()
+def test_what_is_no_json_is_told_all_the_same():
+    record = logging.LogRecord("workbench.test", 30, "", 0, "\ud800 \x1b[31m\n", (), None)
+    record.fields = {"path": object()}  # as `extra` leaves it
+    text = JsonLines().format(record)
+    assert json.loads(text)["message"] == "\ud800 \x1b[31m\n"
+    assert "\x1b" not in text
+    text.encode()
 
 
 def test_one_who_does_not_read_the_log_stops_nobody(monkeypatch):
