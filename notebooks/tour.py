@@ -299,7 +299,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(again, done, files, p):
-    from workbench.figures.theme import BLUE, blank
+    from workbench.figures.theme import BLUE, ORANGE, blank
     from workbench.notebook.pipeline import spent
 
     (again.value, done, files)
@@ -316,6 +316,7 @@ def _(again, done, files, p):
         error_x={
             "type": "data",
             "symmetric": False,
+            "color": ORANGE,
             "array": [(row["energy_hi"] - row["energy_kwh"]) * 1e6 for row in _known],
             "arrayminus": [(row["energy_kwh"] - row["energy_lo"]) * 1e6 for row in _known],
         },
@@ -414,7 +415,7 @@ def _(browser, db_table, here, reading, source, typed):
     `notebooks/wine.csv`.
     """),
         FILE: mo.vstack([browser, _how]),
-        PLACE: mo.vstack([mo.hstack([typed, db_table], widths=[2, 1], gap=2), _how]),
+        PLACE: mo.vstack([typed, db_table, _how]),
     }
     _chosen = {
         SAMPLE: str(here.paths.root / "notebooks" / "wine.csv"),
@@ -563,11 +564,16 @@ def _(mine, went):
 
 
 @app.cell(hide_code=True)
-def _(mine, report):
+def _(looked, mine, report):
     from workbench.figures import quality
     from workbench.figures.answers import pictures
 
-    mo.vstack([quality.compared(report), *pictures(lambda plot: mine.points("evaluate", plot))])
+    mo.vstack(
+        [
+            quality.compared(report),
+            *pictures(lambda plot: mine.points("evaluate", plot), yes=looked.yes),
+        ]
+    )
     return
 
 

@@ -492,8 +492,8 @@ def _(p, quality):
             quality.compared(report),
             mo.hstack(
                 [
-                    quality.precision_recall(p.points("evaluate", "precision_recall")),
-                    quality.calibration(p.points("evaluate", "calibration")),
+                    quality.precision_recall(p.points("evaluate", "precision_recall"), yes="frauds"),
+                    quality.calibration(p.points("evaluate", "calibration"), "frauds"),
                 ],
                 widths="equal",
             ),

@@ -89,8 +89,19 @@ def go_through(page: Any, checkout: Checkout) -> None:
     page.get_by_text("Everything is up to date.").first.wait_for()
     page.get_by_text("fraud.train.epochs was 2, is 10").wait_for()  # what if
     page.get_by_text("energy, modelled").wait_for()
+    page.get_by_text("Ask above first").wait_for()
     page.get_by_role("button", name="Ask the champion").click()
     page.get_by_text("equal to the last digit").wait_for()  # the replay of a passport
+    amount = page.get_by_label("what if it were").first
+    amount.fill("")
+    amount.blur()
+    page.get_by_text("Type a number.").wait_for()
+    amount.fill("100000000")
+    amount.blur()
+    page.get_by_text("if train.epochs were 100,000,000").wait_for()
+    page.locator("marimo-refresh button").click()  # look again: another champion, or nothing
+    page.get_by_text("Everything is up to date.").first.wait_for()
+    page.get_by_text("equal to the last digit").wait_for()
 
     page.get_by_text("a path or a database").click()
     page.get_by_placeholder("customers.csv").fill("nowhere.csv")
@@ -107,6 +118,16 @@ def go_through(page: Any, checkout: Checkout) -> None:
     correction.fill("drop taster")
     correction.blur()
     page.get_by_title("you left it out").wait_for()
+
+    name = page.get_by_label("its name").first
+    name.fill("fraud")  # a pipeline of that name that is about something else is not shown as mine
+    name.blur()
+    page.get_by_role("button", name="write the pipeline").click()
+    page.get_by_text("pipelines/fraud.py exists already").wait_for()
+    assert not page.get_by_role("heading", name="Run it").is_visible()
+    name.fill("wine")
+    name.blur()
+    page.get_by_text("pipelines/fraud.py exists already").wait_for(state="detached")
 
     assert not checkout.paths.notebook("wine").exists()
     page.get_by_role("button", name="write the pipeline").click()

@@ -26,6 +26,29 @@ def test_predict_answers_the_example_a_row_and_a_file_of_rows(desk: Checkout) ->
     assert len(two["outputs"]["score"]) == 2
 
 
+def test_predict_says_what_was_asked_and_answers_in_the_words_of_the_data(desk: Checkout) -> None:
+    told = desk.workbench("predict", "small").ok().text
+    assert "chance of yes" in told
+    assert "asked: its example row" in told
+    mine = desk.workbench("predict", "small", "--row", json.dumps(ROW)).ok().text
+    assert "example row" not in mine
+
+
+def test_predict_takes_a_table_and_names_the_columns_that_were_of_no_use(desk: Checkout) -> None:
+    file = desk.root / ".workbench" / "rows.csv"
+    file.write_text("amount;colour;weather\n40;red;fair\n;blue;foul\n")
+    told = desk.workbench("predict", "small", "--file", str(file)).ok().text
+    assert "weather" in told
+    said = json.loads(desk.workbench("predict", "small", "--file", str(file), "--json").ok().text)
+    rows = json.dumps([{"amount": 40, "colour": "red"}, {"amount": None, "colour": "blue"}])
+    same = json.loads(desk.workbench("predict", "small", "--row", rows, "--json").ok().text)
+    assert said["outputs"] == same["outputs"]
+    file.write_text("amount;colour\n4,5;red\n5,5;red\n")
+    desk.workbench("predict", "small", "--file", str(file)).failed("Row 1: 'amount' is '4,5'")
+    file.write_text("weather;wind\nfair;1\nfoul;2\n")
+    desk.workbench("predict", "small", "--file", str(file)).failed("none of the columns")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -47,6 +47,19 @@ def test_status_says_what_runs_next_and_why(desk: Checkout, params: str) -> None
     assert len(why.splitlines()) > len(told.splitlines())
 
 
+def test_status_of_all_has_one_line_for_what_is_up_to_date_in_a_pipeline(
+    desk: Checkout, params: str
+) -> None:
+    told = desk.workbench("status").ok().text
+    assert "small: all 8 stages" in told
+    assert "@small" not in told
+    desk.set("small.evaluate.bootstrap", 21)
+    told = desk.workbench("status", "--why").ok().text
+    assert "small: 6 other stages" in told
+    assert all(f"{stage}@small" in told for stage in ("evaluate", "candidate"))
+    assert not any(line.endswith(" ") for line in told.splitlines())
+
+
 def test_status_of_an_unknown_pipeline_suggests_the_known_one(desk: Checkout) -> None:
     desk.workbench("status", "smal").failed("No pipeline 'smal'", "Did you mean 'small'?")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from workbench.figures import quality
+from workbench.figures.answers import pictures
+from workbench.figures.theme import CLEAR, blank
 
 POINTS = [
     {"x": x, "y": y, "who": who}
@@ -41,3 +43,25 @@ def test_rules_that_took_no_row_are_said_in_words_and_not_by_empty_axes() -> Non
     assert [note.text for note in figure.layout.annotations] == ["No row broke a rule."]
     assert figure.layout.xaxis.visible is False
     assert not quality.dropped([{"x": "invalid age", "y": 3}]).layout.annotations
+
+
+def test_a_figure_lets_the_page_shine_through_and_has_no_tools_on_its_title() -> None:
+    layout = blank("t", "x", "y").layout
+    assert (layout.paper_bgcolor, layout.plot_bgcolor) == (CLEAR, CLEAR)
+    assert "zoom" in layout.modebar.remove
+
+
+def test_a_model_of_two_answers_is_shown_in_the_words_of_its_data() -> None:
+    points = [{"x": 0.2, "y": 0.3}, {"x": 0.6, "y": 0.7}]
+    curve, calibration = pictures(lambda _: points, yes="left = 1")
+    assert "share of left = 1 found" in curve.layout.xaxis.title.text
+    assert "left = 1" in calibration.layout.yaxis.title.text
+
+
+def test_only_what_is_rare_is_calibrated_on_log_axes_and_zeros_are_shown_else() -> None:
+    often = quality.calibration([{"x": 0.01, "y": 0.0}, {"x": 0.7, "y": 0.6}])
+    assert often.layout.xaxis.type is None
+    assert list(often.data[1].y) == [0.0, 0.6]
+    rare = quality.calibration([{"x": 0.001, "y": 0.0}, {"x": 0.1, "y": 0.12}])
+    assert rare.layout.xaxis.type == rare.layout.yaxis.type == "log"
+    assert list(rare.data[1].y) == [0.12]

@@ -11,6 +11,7 @@ from workbench.core.errors import DataError, PipelineError
 from workbench.core.params import read_params
 from workbench.notebook import sample
 from workbench.notebook.look import Looked, columns, look
+from workbench.notebook.pipeline import pipeline
 
 HOSTILE = "<img src=x onerror='alert(1)'>"
 
@@ -95,3 +96,25 @@ def test_a_frame_in_memory_is_sent_to_a_file_with_the_words_to_do_it() -> None:
     with pytest.raises(DataError, match="DataFrame stands in memory") as raised:
         look(pd.DataFrame({"a": [1]}), "a")  # type: ignore[arg-type]
     assert "to_parquet" in str(raised.value)
+
+
+def test_a_look_is_one_line_in_a_terminal(wine: Path) -> None:
+    shown = repr(look(wine, sample.TARGET))
+    assert "\n" not in shown
+    assert "178 rows" in shown
+
+
+def test_a_file_with_letters_of_its_own_gives_a_name_that_can_be_read(wine: Path) -> None:
+    told = {"Kündigungen 2026.csv": "kuendigungen_2026", "2026.csv": "mine", "déjà.csv": "deja"}
+    for file, name in told.items():
+        path = wine.rename(wine.with_name(file))
+        assert look(path, sample.TARGET).proposed == name
+        path.rename(wine)
+
+
+def test_a_pipeline_is_known_by_the_table_that_it_began_with(wine: Path) -> None:
+    seen = look(wine, sample.TARGET)
+    assert seen.began(seen.write("wine"))
+    assert not seen.began(pipeline("small"))
+    other = look(wine.rename(wine.with_name("other.csv")), sample.TARGET)
+    assert not other.began(pipeline("wine"))

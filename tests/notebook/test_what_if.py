@@ -23,3 +23,10 @@ def test_what_if_says_what_status_says_once_the_setting_stands_in_params(small: 
 def test_what_if_refuses_what_a_run_would_refuse(small: Checkout) -> None:
     with pytest.raises(ParamsError, match="epochs"):
         Pipeline("small", small.paths).what_if({"train.epochs": -1})
+
+
+def test_what_if_blames_no_file_for_a_setting_that_stands_in_none(small: Checkout) -> None:
+    with pytest.raises(ParamsError) as error:
+        Pipeline("small", small.paths).what_if({"train.epochs": -1})
+    assert "in params.yaml" not in error.value.problem
+    assert "nothing was written" in str(error.value.kept)

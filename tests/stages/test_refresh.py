@@ -123,3 +123,10 @@ def test_a_simulated_source_moves_with_its_day(small: Checkout) -> None:
     assert (told["before"], told["as_of"]) == ("2026-06-30", "2026-07-10")
     assert {table["name"] for table in told["tables"]} == {"orders", "shops"}
     assert read_params(small.paths.params).block("small").split.valid_from == told["borders"][0]
+
+
+def test_moved_borders_and_a_day_that_stays_are_said(small: Checkout) -> None:
+    told = small.workbench("refresh", "small", "--as-of", "2026-06-30", "--move-borders").ok().text
+    assert "sides: divided by time anew (were valid from" in told
+    assert "still as of 2026-06-30" in told
+    assert "as_of was" not in told

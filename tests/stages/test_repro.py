@@ -68,3 +68,15 @@ def test_an_error_of_a_stage_comes_through(small: Checkout) -> None:
     shown = "\n".join(plain(in_terminal(*CLI, "repro", cwd=small.root)))
     assert "train small:" in shown
     assert "ERROR: failed to reproduce 'train@small'" in shown
+
+
+def test_what_a_release_warns_of_is_told_and_a_stage_that_begins_where_asked(
+    small: Checkout,
+) -> None:
+    small.edit("pipelines/small.py", 'licence="free to use"', 'licence="not stated"')
+    small.set("small.train.epochs", 4)
+    told = small.workbench("repro", "--starts").ok().text
+    assert "warning: No licence is stated for" in told
+    lines = [line.strip() for line in told.splitlines()]
+    assert "train@small runs" in lines
+    assert any(line.startswith("train@small  ") for line in lines)

@@ -60,11 +60,17 @@ def refresh(
     _show(found.tables)
     if found.borders:
         say(f"sides: valid from {found.borders[0]}, test from {found.borders[1]}, as before")
+    if found.left:
+        valid, test = found.left
+        say(f"sides: divided by time anew (were valid from {valid}, test from {test})", "yellow")
     if found.is_redrawn:
         say(
             "sides: drawn anew, since rows are known by their content and columns changed", "yellow"
         )
-    say(f"{pipeline}: as_of was {found.before}, is {found.as_of}.", "bold green")
+    day = f"as_of was {found.before}, is {found.as_of}"
+    if found.before == found.as_of:
+        day = f"still as of {found.as_of}; what the source holds now was collected"
+    say(f"{pipeline}: {day}.", "bold green")
     for column in found.lost:
         say(
             f"'{column}' is gone, and pipelines/{pipeline}.py names it: take it out there, "
@@ -83,6 +89,8 @@ def _show(tables: tuple[TableChange, ...]) -> None:
         for what, names in (("new", one.columns_new), ("gone", one.columns_gone)):
             if names:
                 say(f"{one.name}: columns {what}: {', '.join(names)}", "yellow")
+        if not one.same and one.rows_before and one.rows_now:
+            say(f"{one.name}: no row is as it was: all are simulated or written anew", "yellow")
         moved = [column for column in one.columns if column.moved]
         for column in moved[:_MOST]:
             say(f"{one.name}: {_moved(column)}", "yellow")

@@ -17,6 +17,7 @@ from workbench.core.paths import find_paths
 
 if TYPE_CHECKING:
     from workbench.core.paths import Paths
+    from workbench.core.records import Signature
     from workbench.serving.models import Models
     from workbench.serving.tls import Tls
 
@@ -127,37 +128,52 @@ def predict(
         str | None,
         typer.Option(help='Fields as JSON, {"amount_eur": 12.5}; the example when left out.'),
     ] = None,
-    file: Annotated[Path | None, typer.Option(help="A JSON file with one row or a list.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A JSON file with a row or a list, or a CSV or Parquet one.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Answer rows with the champion, without a server."""
-    import msgspec
-
+    from workbench.cli.answers import in_words, rows_of
     from workbench.serving.predict import predict as answer
     from workbench.serving.settings import Settings
 
     paths = find_paths()
     text = _given(row, file)
-    try:
-        given = _example(pipeline) if text is None else msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise DataError(
-            f"The row is not JSON: {error}.", fix="put names in double quotes"
-        ) from None
-    rows = given if isinstance(given, list) else [given]
+    signature, others = _signature(pipeline), ""
+    if file is not None and text is not None and text.lstrip()[:1] not in (b"{", b"["):
+        rows, others = rows_of(paths, file, signature)
+    else:
+        rows = [signature.example] if text is None else _json_rows(text)
     found = answer(paths, pipeline, rows, Settings(paths).log)
     if json:
         json_out(found)
         return
-    outputs = {n: v for n, v in found.outputs.items() if isinstance(v, list)}
+    outputs = in_words(found.outputs, signature)
     table("", list(outputs), zip(*outputs.values(), strict=True))
+    if text is None:
+        say("asked: its example row (--row or --file for yours)", "dim")
+    if others:
+        say(f"not asked for, since the model does not take them: {others}", "dim")
     said = f"{found.pipeline} release {found.release}, {found.latency_ms:.1f} ms. {found.notice}"
     say(said.rstrip())
     say(f"Why: workbench explain {found.id}", "dim")
 
 
+def _json_rows(text: bytes) -> list[Any]:
+    import msgspec
+
+    try:
+        given = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise DataError(
+            f"The row is not JSON: {error}.", fix="put names in double quotes"
+        ) from None
+    return given if isinstance(given, list) else [given]
+
+
 def _given(row: str | None, file: Path | None) -> bytes | None:
-    """What was given as JSON; None where the example is wanted."""
+    """What was given, as bytes; None where the example is wanted."""
     if file is None:
         return None if row is None else row.encode()
     if row is not None:
@@ -168,8 +184,8 @@ def _given(row: str | None, file: Path | None) -> bytes | None:
         raise MissingError(f"{file} cannot be read: {error.strerror}.") from None
 
 
-def _example(pipeline: str) -> dict[str, Any]:
-    """The bundle's own example row."""
+def _signature(pipeline: str) -> Signature:
+    """What the champion takes and gives."""
     from workbench.core.params import read_params
     from workbench.storage.bundle import read_signature
     from workbench.storage.pointer import read_pointer
@@ -183,7 +199,7 @@ def _example(pipeline: str) -> dict[str, Any]:
             f"'{pipeline}' has no released champion.{did_you_mean(pipeline, released)}",
             fix=f"workbench repro {pipeline}" if there_is else "use a name of params.yaml",
         )
-    return read_signature(paths.bundles / target.digest).example
+    return read_signature(paths.bundles / target.digest)
 
 
 def explain(

@@ -71,10 +71,21 @@ def table(
             break
         left_out |= set(group)
         shown = _made(title, columns, listed, whole, left_out)
-    here.print(shown)
+    _put(here, shown)
     if left_out:
         names = ", ".join(column for column in columns if column in left_out)
         say(f"{names}: in a wider terminal, or with --json", "dim")
+
+
+def _put(here: Console, shown: Table) -> None:
+    """Print a table; away from a terminal without the blanks that fill its lines."""
+    if here.is_terminal:
+        here.print(shown)
+        return
+    with here.capture() as held:
+        here.print(shown)
+    lines = (line.rstrip() for line in held.get().splitlines())
+    here.file.write("".join(f"{line}\n" for line in lines))
 
 
 def _made(

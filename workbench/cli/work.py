@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from workbench.core.paths import find_paths
 
 if TYPE_CHECKING:
     from workbench.core.params import Params
+    from workbench.execution.plan import Action, Step
 
 _STYLE = {"run": "red", "restore": "blue", "may run": "yellow", "up to date": "green"}
 
@@ -64,23 +66,54 @@ def status(
 
     from workbench.core.params import read_params
     from workbench.execution.plan import plan
+    from workbench.stages.freshness import outdated
 
     paths = find_paths()
+    params = read_params(paths.params)
     if pipeline:
-        _known(read_params(paths.params), pipeline)
+        _known(params, pipeline)
     steps = [s for s in plan(paths) if not pipeline or s.name.endswith(f"@{pipeline}")]
     if json:
         json_out(steps)
         return
-    rows = []
-    for step in steps:
-        reasons = step.reasons if why else step.reasons[:1]
-        more = len(step.reasons) - len(reasons)
-        said = "\n".join(reasons) + (f" (and {more} more: --why)" if more else "")
-        rows.append([step.name, Text(step.action, style=_STYLE[step.action]), said])
+    rows = [
+        [name, Text(action, style=_STYLE[action]), said]
+        for name, action, said in (
+            _every(steps, why) if pipeline else _folded(steps, params.pipelines, why)
+        )
+    ]
     table("", ["stage", "next run", "why"], rows)
+    for sentence in outdated(paths, params, [pipeline] if pipeline else params.pipelines):
+        say(sentence, "yellow")
     if why and all(step.action == "up to date" for step in steps):
         say("nothing to do", "green")
+
+
+def _every(steps: Iterable[Step], why: bool) -> Iterator[tuple[str, Action, str]]:
+    """A row a stage: its name, what the next run does, and why.
+
+    Of what may run one reason is enough: all of them wait for the same.
+    """
+    for step in steps:
+        reasons = step.reasons if why and step.action != "may run" else step.reasons[:1]
+        more = 0 if step.action == "may run" else len(step.reasons) - len(reasons)
+        said = "\n".join(reasons) + (f" (and {more} more: --why)" if more else "")
+        yield step.name, step.action, said
+
+
+def _folded(
+    steps: Sequence[Step], pipelines: Iterable[str], why: bool
+) -> Iterator[tuple[str, Action, str]]:
+    """The same, but one row for all that is up to date in a pipeline."""
+    yield from _every((s for s in steps if "@" not in s.name), why)
+    for pipeline in pipelines:
+        own = [s for s in steps if s.name.endswith(f"@{pipeline}")]
+        waits = [s for s in own if s.action != "up to date"]
+        if len(own) > len(waits):
+            count = len(own) - len(waits)
+            what = f"all {count}" if not waits else f"{count} other"
+            yield f"{pipeline}: {what} stages", "up to date", ""
+        yield from _every(waits, why)
 
 
 def repro(

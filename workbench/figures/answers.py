@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 Points = Sequence[Mapping[str, Any]]
 
 
-def pictures(points: Callable[[str], Points]) -> list[go.Figure]:
+def pictures(points: Callable[[str], Points], yes: str = quality.YES) -> list[go.Figure]:
     """The figures that a task has: two of a binary one, one of the others.
 
-    points: from the name of a plot to what `evaluate` left under it, empty if nothing.
+    points: from the name of a plot to what `evaluate` left under it, empty if nothing. yes: what
+    a binary one looks for.
     """
     if found := points("precision_recall"):
-        return [quality.precision_recall(found), quality.calibration(points("calibration"))]
+        said = points("calibration")
+        return [quality.precision_recall(found, yes=yes), quality.calibration(said, yes)]
     if found := points("confusion"):
         return [confusion(found)]
     if found := points("answers"):
@@ -41,7 +43,7 @@ def confusion(points: Points) -> go.Figure:
         customdata=[[rows.get((true, said), 0) for said in names] for true in names],
         hovertemplate="was %{y}, said %{x}: %{customdata} rows (%{z:.1%})<extra></extra>",
         texttemplate="%{z:.0%}" if len(names) <= 12 else "",
-        colorscale=[[0, "rgba(0,114,178,0)"], [1, BLUE]],
+        colorscale=[[0, "#e3eef6"], [1, BLUE]],  # no cell is clear: its text must suit both pages
         zmin=0,
         zmax=1,
         showscale=False,

@@ -54,7 +54,7 @@ def drift(drifts: Records, most: int = 14) -> go.Figure:
     if ranked:
         limit = ranked[0]["limit"]
         figure.add_vline(limit, line={"color": GREY, "dash": "dot", "width": 1.5})
-        figure.update_xaxes(title_text=f"population stability index; dotted: its limit, {limit:g}")
+        figure.update_xaxes(title_text=f"PSI (stability index); dotted: limit {limit:g}")
         figure.update_xaxes(range=[0, 1.18 * max([limit * 1.2, *(d["psi"] for d in ranked)])])
     figure.update_yaxes(
         autorange="reversed",
@@ -186,7 +186,8 @@ def _shares_of_bound(measure: Mapping[str, Any]) -> tuple[float, float, float]:
 
 
 def _clipped(share: float) -> float:
-    return max(-_FAR, min(_FAR, share))
+    """Within the figure, and no finer than is seen: a figure that is the same is not drawn anew."""
+    return max(-_FAR, min(_FAR, round(share * 20) / 20))
 
 
 def _column(drift: Mapping[str, Any]) -> str:

@@ -123,7 +123,7 @@ def budgets(levels: Records) -> go.Figure:
         showlegend=False,
     )
     figure.add_bar(
-        x=[0 if part is None else max(0.0, min(1.0, part)) for part in left],
+        x=[0 if part is None else round(max(0.0, min(1.0, part)), 2) for part in left],
         y=names,
         orientation="h",
         marker={"color": [_budget_colour(part) for part in left]},

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 Points = Sequence[Mapping[str, Any]]
 
+YES = "yes"
+RARE = 0.1
+"""Fraction of rows below which a calibration is told on log axes."""
+
 
 def loss_curve(points: Points) -> go.Figure:
     """Loss by epoch on both sides, from `plots/<pipeline>/train/loss.json`."""
@@ -24,12 +28,12 @@ def loss_curve(points: Points) -> go.Figure:
     return figure
 
 
-def roc(points: Points) -> go.Figure:
-    """Receiver operating characteristic."""
+def roc(points: Points, yes: str = YES) -> go.Figure:
+    """Receiver operating characteristic; `yes` says what is looked for."""
     figure = blank(
         "Receiver operating characteristic",
-        "false alarms (share of good ones)",
-        "found (share of bad ones)",
+        "false alarms (share of the others)",
+        f"found (share of {yes})",
     )
     _line(figure, points, "model")
     figure.add_scatter(
@@ -38,12 +42,12 @@ def roc(points: Points) -> go.Figure:
     return figure
 
 
-def precision_recall(points: Points, base_rate: float | None = None) -> go.Figure:
-    """Precision by recall; the dotted line is what chance gives."""
+def precision_recall(points: Points, base_rate: float | None = None, yes: str = YES) -> go.Figure:
+    """Precision by recall; the dotted line is what chance gives, `yes` what is looked for."""
     figure = blank(
         "Precision and recall",
-        "recall (share of bad ones found)",
-        "precision (alarms that are right)",
+        f"recall (share of {yes} found)",
+        "precision (of what is said, right)",
     )
     _line(figure, points, "model")
     if base_rate is not None:
@@ -59,11 +63,15 @@ def precision_recall(points: Points, base_rate: float | None = None) -> go.Figur
     return figure
 
 
-def calibration(points: Points) -> go.Figure:
-    """What happened against what was said, in ten bins of equal size, on log axes."""
-    figure = blank("Calibration", "said (mean score)", "happened (share of bad ones)")
-    shown = [p for p in points if p["x"] > 0 and p["y"] > 0]
-    low = min((min(p["x"], p["y"]) for p in shown), default=1e-3)
+def calibration(points: Points, yes: str = YES) -> go.Figure:
+    """What happened against what was said, in ten bins of equal size.
+
+    On log axes where `yes`, what is looked for, is rare: else all but one point stood at zero.
+    """
+    figure = blank("Calibration", "said (mean score)", f"happened (share of {yes})")
+    is_rare = sum(p["y"] for p in points) < RARE * len(points)
+    shown = [p for p in points if p["x"] > 0 and p["y"] > 0] if is_rare else points
+    low = min((min(p["x"], p["y"]) for p in shown), default=1e-3) if is_rare else 0
     figure.add_scatter(
         x=[low, 1], y=[low, 1], mode="lines", name="perfect", line={"dash": "dot", "color": GREY}
     )
@@ -74,9 +82,10 @@ def calibration(points: Points) -> go.Figure:
         mode="lines+markers",
         line={"color": BLUE},
     )
-    # A tick a decade, written out: plotly's own would say 100µ.
-    figure.update_xaxes(type="log", dtick=1, tickformat="~r")
-    figure.update_yaxes(type="log", dtick=1, tickformat="~r")
+    if is_rare:
+        # A tick a decade, written out: plotly's own would say 100µ.
+        figure.update_xaxes(type="log", dtick=1, tickformat="~r")
+        figure.update_yaxes(type="log", dtick=1, tickformat="~r")
     return figure
 
 

@@ -96,12 +96,12 @@ def check_features(look: Look) -> None:
     if not count:
         raise DataError(
             f"There is no column from which '{look.target}' could be learnt.",
-            fix="see why each was left out, and use one after all with `--correct 'keep COLUMN'`",
+            fix="see why each was left out, and use one after all by the correction `keep COLUMN`",
         )
     if count > MAX_FEATURES:
         raise DataError(
             f"The model would see {count:,} columns, and at most {MAX_FEATURES} can be served.",
-            fix="choose with `--correct 'only COLUMN ...'` or `--correct 'drop gene_*'`, "
+            fix="choose by the correction `only COLUMN ...` or `drop gene_*`, "
             "or turn groups of columns into rows",
         )
 

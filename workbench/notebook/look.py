@@ -18,15 +18,13 @@ if TYPE_CHECKING:
     from workbench.data.look.beliefs import Belief, Look
     from workbench.data.sources.recipe import Recipe
 
-_LETTERS = str.maketrans(
-    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "o", "ł": "l"}
-)
+_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "o"})
 """What takes more than leaving an accent out."""
 _MOST_ROWS = 100
 _FRAME = "border:1px solid rgba(128,128,128,.3);border-radius:10px;padding:14px 18px"
 _CELL = "padding:4px 14px 4px 0;border-bottom:1px solid rgba(128,128,128,.18);text-align:left"
 _COLOURS = {"feature": "#009E73", "target": "#D55E00", "left out": "#888888"}
-_PLACE = "#0072B2"
+_PLACE = "#2b8fd0"
 """The colour of what says which row, when and about whom: key, time, group."""
 
 
@@ -95,9 +93,7 @@ class Looked:
 
     @property
     def proposed(self) -> str:
-        """A name for its pipeline, from that of the file: `Kündigungen 2026.csv` is
-        `kuendigungen_2026`.
-        """
+        """A name for its pipeline: of `Kündigungen 2026.csv` it is `kuendigungen_2026`."""
         plain = Path(self.recipe.table or self.recipe.shown).stem.lower().translate(_LETTERS)
         plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
         name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
@@ -112,6 +108,12 @@ class Looked:
             ours.table,
             ours.query,
         )
+
+    @property
+    def yes(self) -> str:
+        """What a model of two answers looks for, as figures may show it: a name may be markup."""
+        found = self.found
+        return escape(f"{found.target} = {found.positive}"[:60]) if found.positive else "yes"
 
     def beliefs(self) -> list[dict[str, Any]]:
         """A row a column: name, use, how it is read, missing, examples, and why."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.core.errors import StateError
+from workbench.core.errors import DataError, StateError
 from workbench.core.files import read_json, write_json, write_text
 from workbench.core.params import Block, engine_of, read_params
 from workbench.core.paramsfile import set_values
@@ -30,9 +30,10 @@ _SPELT = ("encoding", "delimiter", "table", "query", "bad_lines")
 class Refreshed:
     """What changed. tables: old against new, empty where there was nothing before.
 
-    borders: the moments that now divide the sides, pinned so that no row changes side. lost:
-    columns that are gone and that the notebook names. is_redrawn: rows are known by their whole
-    content, and it changed with the columns, so sides are drawn anew.
+    borders: the moments that now divide the sides, pinned so that no row changes side. left: those
+    that are given up, where the next run divides by time anew. lost: columns that are gone and that
+    the notebook names. is_redrawn: rows are known by their whole content, and it changed with the
+    columns, so sides are drawn anew.
     """
 
     pipeline: str
@@ -43,6 +44,7 @@ class Refreshed:
     is_same: bool = False
     lost: tuple[str, ...] = ()
     is_redrawn: bool = False
+    left: tuple[str, str] | None = None
 
 
 def refresh(
@@ -61,10 +63,10 @@ def refresh(
     """
     block = read_params(paths.params).block(pipeline)
     values = {"collect.as_of": as_of.isoformat()} | _source(paths, block, data)
-    borders = _borders(paths, pipeline, block)
+    borders, left = _borders(paths, pipeline, block), None
     if move_borders:
         values |= {"split.valid_from": None, "split.test_from": None}
-        borders = None
+        borders, left = None, borders
     elif borders and not block.split.valid_from:
         values |= {"split.valid_from": borders[0], "split.test_from": borders[1]}
     before = block.collect.as_of
@@ -97,8 +99,10 @@ def refresh(
         tables = _compared(paths, pipeline, old)
     lost = tuple(c for t in tables for c in t.columns_gone if c in _named(paths, pipeline))
     changed = any(t.columns_new or t.columns_gone for t in tables)
-    redrawn = changed and not borders and _by_content(paths, pipeline)
-    found = Refreshed(pipeline, before, as_of, tables, borders, lost=lost, is_redrawn=redrawn)
+    redrawn = changed and not (borders or left) and _by_content(paths, pipeline)
+    found = Refreshed(
+        pipeline, before, as_of, tables, borders, lost=lost, is_redrawn=redrawn, left=left
+    )
     write_json(paths.quality(pipeline).with_name("refresh.json"), found)
     return found
 
@@ -115,7 +119,10 @@ def _source(paths: Paths, block: Block, data: str) -> dict[str, Any]:
     how = {name: getattr(recipe, name) for name in _SPELT if name in given}
     if recipe.format == "database":
         how.pop("encoding", None)
-    now = recognise(data or recipe.source, root=paths.root, **how)
+    try:
+        now = recognise(data or recipe.source, root=paths.root, **how)
+    except DataError as error:
+        raise DataError(error.problem, kept="what was collected before", fix=error.fix) from None
     return {} if now == recipe else {"collect.source": written(now)}
 
 

@@ -20,6 +20,7 @@ from workbench.execution.forkserver import ForkServer
 from workbench.execution.lock import hold
 from workbench.execution.plan import INSTALLED, plan
 from workbench.metering.report import write_usage
+from workbench.stages.freshness import outdated
 
 Say = Callable[..., None]
 """Called as `say(text, style)`; with `passing=True` for what the next line may replace."""
@@ -55,6 +56,8 @@ def repro(
         if name not in params.pipelines:
             raise PipelineError(f"No pipeline '{name}'.{did_you_mean(name, params.pipelines)}")
     _keep_contract(paths, params)
+    for sentence in outdated(paths, params, chosen):
+        say(sentence, "yellow")
     with hold(paths.lock("repro"), "`workbench repro` of this checkout"):
         from workbench.tracking.follower import Follower
 

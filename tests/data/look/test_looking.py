@@ -190,3 +190,45 @@ def test_a_very_wide_table_can_be_looked_at() -> None:
     columns: dict[str, Any] = {f"c{n}": ["1.5", "2.5"] * 20 for n in range(1_200)}
     found = seen(columns | {"bought": ["yes", "no", "no", "yes"] * 10})
     assert len(found.columns) == 1_201
+
+
+def test_whole_numbers_that_only_count_the_rows_are_the_key_whatever_their_name() -> None:
+    tickets = [str(1000 + n) for n in range(ROWS)]
+    found = seen({"ticket": tickets, "price": noise()})
+    assert found.key == ("ticket",)
+    assert not any("ticket" in warning for warning in found.warnings)
+
+
+def test_a_second_numbering_and_one_with_gaps_are_told_of() -> None:
+    codes = [f"A-{n:05}" for n in range(ROWS)]
+    gaps = [str(1000 + n + n // 2) for n in range(ROWS)]
+    found = seen({"order_id": codes, "ticket": gaps, "price": noise()})
+    assert (found.key, of(found, "ticket").use) == (("order_id",), "feature")
+    assert any("'ticket' is another whole number in every row" in w for w in found.warnings)
+    kept = seen({"order_id": codes, "ticket": gaps}, said=Corrections(keep=("ticket",)))
+    assert not any("'ticket' is another" in warning for warning in kept.warnings)
+
+
+def test_a_time_that_was_guessed_is_told_as_a_guess() -> None:
+    assert "taken for" in of(seen(shop()), "ordered_at").why
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        ({"town": Number()}, "'town' cannot be read as numbers"),
+        ({"ordered_at": Date(("%d.%m.%Y",))}, "'ordered_at' cannot be read as dates"),
+    ],
+)
+def test_a_kind_that_reads_not_one_value_is_refused(kinds: dict[str, Kind], words: str) -> None:
+    columns = {"town": spread(lambda c: c.choice("ABC")), "ordered_at": days()}
+    with pytest.raises(DataError, match=words):
+        seen(columns, said=Corrections(kinds=kinds))
+
+
+def test_a_name_that_is_nearly_right_is_told_how_it_is_written() -> None:
+    columns = {"PLZ": spread(lambda c: c.choice("ABC")), "Dauer Monate": noise()}
+    with pytest.raises(DataError, match="Did you mean 'PLZ'"):
+        seen(columns, said=Corrections(drop=("Plz",)))
+    with pytest.raises(DataError, match='blanks into quotes: "Dauer Monate"'):
+        seen(columns, said=Corrections(drop=("dauer", "monate")))

@@ -49,6 +49,15 @@ def test_a_missing_file_brings_a_near_name(root: Path) -> None:
         recognise("data/people.csv", root=root)
 
 
+def test_a_folder_elsewhere_is_named_whole(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "all.csv").write_text(PEOPLE)
+    with pytest.raises(DataError) as error:
+        recognise(str(folder), root=root)
+    assert f"such as {folder}/all.csv" in str(error.value.fix)
+
+
 def test_a_folder_is_no_file(root: Path) -> None:
     (root / "raw").mkdir()
     (root / "raw" / "people.csv").write_text(PEOPLE)

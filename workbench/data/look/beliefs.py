@@ -147,10 +147,7 @@ class Corrections:
         for what, names in named.items():
             for name in names:
                 if name not in known:
-                    raise DataError(
-                        f"The correction `{what}` names column '{name}', which the table does not "
-                        f"have.{did_you_mean(name, known)}"
-                    )
+                    raise _no_column(what, name, known)
         for name in self.keep:
             if name in self.drop:
                 raise DataError(f"Column '{name}' is both kept and dropped.", fix="say one of them")
@@ -168,3 +165,16 @@ class Corrections:
             )
         if self.task is not None and self.task not in TASKS:
             raise DataError(f"No task '{self.task}' here.{did_you_mean(self.task, TASKS)}")
+
+
+def _no_column(what: str, name: str, known: list[str]) -> DataError:
+    """The sentence for a name that is none; other letter case and blanks are the usual reasons."""
+    lower = name.lower()
+    same = next((one for one in known if one.lower() == lower), None)
+    longer = next((one for one in known if " " in one and lower in one.lower().split()), None)
+    hint = f" Did you mean '{same or longer}'?" if same or longer else did_you_mean(name, known)
+    blanks = longer is not None and same is None
+    return DataError(
+        f"The correction `{what}` names column '{name}', which the table does not have.{hint}",
+        fix=f'put a name with blanks into quotes: "{longer}"' if blanks else None,
+    )

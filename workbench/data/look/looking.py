@@ -40,6 +40,7 @@ def look(table: ibis.Table, to_predict: str, corrections: Corrections = NOTHING)
         )
     backend = table.get_backend()
     reading = read(backend, table.schema(), sample, corrections.kinds)
+    _check_kinds(reading, corrections)
     whole = sample.whole(table)
     aim = target.judge(whole, to_predict, sample, reading, corrections)
     key = places.key(whole, sample, reading, corrections, to_predict)
@@ -66,9 +67,29 @@ def look(table: ibis.Table, to_predict: str, corrections: Corrections = NOTHING)
         key=key,
         time=time,
         group=group,
-        warnings=(*target.warnings(aim), *_warnings(sample, reading, columns)),
+        warnings=(
+            *target.warnings(aim),
+            *_warnings(sample, reading, columns),
+            *_numberings(sample, reading, columns, corrections),
+        ),
         leaks=tuple(leaks),
     )
+
+
+def _check_kinds(reading: Reading, said: Corrections) -> None:
+    """Raise DataError for a kind, given by a person, that reads not one value of its column."""
+    for name, kind in said.kinds.items():
+        unread, typed = reading.unread.get(name), reading.typed[name]
+        if not unread or typed.null_count < len(typed):
+            continue
+        what, fix = "numbers", f"say `word '{name}'`, or the decimal mark: `number '{name}' ,`"
+        if isinstance(kind, Date):
+            what, fix = "dates", f"say how they are written, such as `date '{name}' %d.%m.%Y`"
+        raise DataError(
+            f"'{name}' cannot be read as {what} in that way: not one of its values can, such as "
+            f"'{next(iter(unread))[:40]}'.",
+            fix=fix,
+        )
 
 
 def _leaks(
@@ -163,7 +184,7 @@ def _use(
         return "left out", "you left it out"
     whys = {
         "key": "it names each row",
-        "time": "it is when the decision was taken",
+        "time": "taken for when the decision was taken; `time none` if it is not",
         "group": "several rows are about the same one",
     }
     persons = {"key": said.key, "time": said.time, "group": said.group}
@@ -209,6 +230,20 @@ def _warnings(sample: Sample, reading: Reading, columns: tuple[Belief, ...]) -> 
         if found and column.use != "left out":
             warned += _column_warnings(column, found, reading)
     return warned
+
+
+def _numberings(
+    sample: Sample, reading: Reading, columns: tuple[Belief, ...], said: Corrections
+) -> list[str]:
+    """Features that may only number the rows: nobody could learn from the next number."""
+    return [
+        f"'{one.name}' is another whole number in every row: if it only numbers them, `drop` it, "
+        "or make it the `key`."
+        for one in columns
+        if one.use == "feature"
+        and not _kept(one.name, said)
+        and places.is_numbering(reading.typed[one.name], sample.rows, gaps=1.0)
+    ]
 
 
 def _column_warnings(column: Belief, found: Guess, reading: Reading) -> list[str]:

@@ -21,6 +21,7 @@ from workbench.data.look.reading import Reading
 from workbench.data.look.sample import Sample
 
 MAX_CANDIDATES = 4
+MIN_NUMBERED = 50
 MIN_GROUPS = 10
 _NAMELESS = {"unnamed", "column", "row", "rownum", "x", "index"}
 MAX_CATEGORY = 1_000
@@ -45,6 +46,7 @@ def key(
         and (
             names_things(name, found, sample)
             or may_name_rows(name)
+            or is_numbering(reading.typed[name], sample.rows)
             or _is_row_number(reading.typed[name], name, sample.rows)
         )
     ]
@@ -63,6 +65,25 @@ def names_things(name: str, found: Guess, sample: Sample) -> bool:
     distinct = sample.distinct[name]
     few = distinct <= MAX_CATEGORY and sample.present[name] >= 20 * distinct
     return is_identifier(name) and isinstance(found.kind, Number | Word) and not few
+
+
+def is_numbering(values: Any, rows: int, gaps: float = 0.05) -> bool:
+    """Whole numbers that all differ and leave hardly any out: tickets from 1000 on, say.
+
+    values: of the sample. gaps: the fraction that may be left out. Few rows show nothing.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.types as kinds
+
+    if not kinds.is_floating(values.type) or values.null_count or rows < MIN_NUMBERED:
+        return False
+    call: Any = pc
+    if call.count_distinct(values).as_py() < len(values):
+        return False
+    if call.any(call.not_equal(values, call.floor(values))).as_py():
+        return False
+    ends = call.min_max(values).as_py()
+    return ends["max"] - ends["min"] < (1 + gaps) * rows
 
 
 def _is_row_number(values: Any, name: str, rows: int) -> bool:

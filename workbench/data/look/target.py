@@ -51,7 +51,7 @@ def check_name(target: str, columns: Sequence[str]) -> None:
     raise DataError(
         f"The table has no column '{target}' to predict."
         + (near if near.startswith(" Did") else f" It has {shown}{more}."),
-        fix="name one of its columns with --target",
+        fix="name one of its columns",
     )
 
 
@@ -66,7 +66,7 @@ def judge(table: Any, target: str, sample: Sample, reading: Reading, said: Corre
         )
         raise DataError(
             f"The target '{target}' {what}.",
-            fix="choose another --target, or mend the source",
+            fix="choose another target, or mend the source",
         )
     found = reading.guesses[target].kind
     kind = said.kinds.get(target)
@@ -153,13 +153,13 @@ def _classes(table: Any, name: str, kind: Kind, task: Task, why: str, said: Corr
     rows = sum(one.rows for one in every)
     if not every:
         raise DataError(
-            f"The target '{name}' has no value in any row.", fix="choose another --target"
+            f"The target '{name}' has no value in any row.", fix="choose another target"
         )
     if len(every) == 1:
         raise DataError(
             f"The target '{name}' is '{every[0].value}' in all {rows:,} rows that have it: nothing "
             "is to be learnt.",
-            fix="add rows with another value, or choose another --target",
+            fix="add rows with another value, or choose another target",
         )
     if len(every) > MAX_CLASSES or (len(every) > 20 and rows < 2 * len(every)):
         many = f"more than {MAX_CLASSES:,}" if len(every) > MAX_CLASSES else f"{len(every):,}"

@@ -207,7 +207,6 @@ def _sentence(url: URL, error: Exception) -> DataError:
     if re.search(r"connect|timeout|resolve|translate host|closed|terminat|locked", lower):
         return DataError(
             f"The database {shown} cannot be reached: {reason}.",
-            kept="what was collected before",
             fix="start it, or check host and port, then run this again",
         )
     return DataError(f"The database {shown} answers: {reason}.", fix="correct the query or table")

@@ -21,7 +21,9 @@ def find_file(where: str, root: Path) -> Path:
         inside = sorted(p.name for p in path.iterdir() if p.is_file() and p.name[0] != ".")
         raise DataError(
             f"{where} is a folder; one file is read.",
-            fix=f"name a file in it, such as {path.name}/{inside[0]}" if inside else "name a file",
+            fix=f"name a file in it, such as {Path(where) / inside[0]}"
+            if inside
+            else "name a file",
         )
     if not path.exists():
         raise DataError(f"There is no file {where}.{_near(path)}", fix="correct the path")
