@@ -1,7 +1,5 @@
 """What is deployed, how good it is, what it last cost, and what is stale: one page for a lead."""
 
-import re
-
 import pandas as pd
 import streamlit as st
 
@@ -9,6 +7,8 @@ from workbench.core.errors import WorkbenchError
 from workbench.core.params import read_params
 from workbench.core.paths import find_paths
 from workbench.figures import quality
+from workbench.figures.text import plain
+from workbench.figures.theme import on_dark
 from workbench.notebook.card import next_run
 from workbench.notebook.pipeline import Pipeline, Spent, spent
 
@@ -79,8 +79,10 @@ def show_quality(column, judged: dict) -> None:
 
 
 def show_figure(column, figure, key: str) -> None:
-    """A figure as high as its neighbour."""
-    column.plotly_chart(figure.update_layout(height=280), key=key)
+    """A figure as high as its neighbour, in the page's own light."""
+    if st.context.theme.type == "dark":
+        on_dark(figure)
+    column.plotly_chart(figure.update_layout(height=280), key=key, theme=None)
 
 
 def show_energy(column, total: Spent) -> None:
@@ -104,11 +106,6 @@ def show_state(pipeline: Pipeline) -> None:
         st.warning(f"{next_run(steps)} Next: `workbench repro {pipeline.name}`")
     if reasons := pipeline.refusal():
         st.warning(f"The newest candidate was refused. {plain(' '.join(reasons))}")
-
-
-def plain(text: str) -> str:
-    """Text from files and data as it is: signs that mean something in Markdown are escaped."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-!|~<>$:&@]|(?<=www)\.)", r"\\\1", text)
 
 
 def usage_table(usage: list[dict]) -> pd.DataFrame:

@@ -14,17 +14,23 @@ from workbench.figures.theme import on_dark
 if TYPE_CHECKING:
     from workbench.core.errors import WorkbenchError
 
+# Streamlit leaves a hand's breadth around a page, pales what it draws again each second, and crowds
+# columns on a narrow screen.
+STYLE = """
+.stMainBlockContainer {padding: 2.5rem 2.5rem 4rem}
+[data-stale=true] {opacity: 1 !important; transition: none !important}
+[data-testid=stColumn] {min-width: 7rem}
+@media (max-width: 1150px) {
+  .st-key-figures [data-testid=stColumn] {min-width: 100%}
+}
+"""
 REHEARSAL = ":violet-badge[:material/theater_comedy: rehearsal]"
 
 
 def begin(title: str) -> None:
     """Set up a page and write its title."""
     st.set_page_config(page_title=f"{title} · Workbench", page_icon="🧰", layout="wide")
-    # Streamlit leaves a hand's breadth above the title, and pales what it draws again each second.
-    st.html(
-        "<style>.stMainBlockContainer {padding-top: 2.5rem}"
-        "[data-stale=true] {opacity: 1 !important; transition: none !important}</style>"
-    )
+    st.html(f"<style>{STYLE}</style>")
     st.title(title)
 
 
@@ -36,15 +42,22 @@ def told(error: WorkbenchError) -> None:
 
 
 def draw(column: Any, figure: Any, key: str) -> None:
-    """A figure in the page's own light."""
+    """A figure in the page's own light; by itself it is grey, to be read on any."""
     if st.context.theme.type == "dark":
         on_dark(figure)
+    else:
+        figure.update_layout(font={"color": "#374151"})
     column.plotly_chart(figure, key=key, theme=None, config={"displayModeBar": False})
 
 
 def zone_of() -> ZoneInfo:
     """The clock of who looks."""
     return ZoneInfo(st.context.timezone or "UTC")
+
+
+def local(seconds: float) -> dt.datetime:
+    """A moment on that clock, for tables."""
+    return dt.datetime.fromtimestamp(seconds, zone_of()).replace(tzinfo=None)
 
 
 def clock(seconds: float) -> str:

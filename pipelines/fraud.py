@@ -492,7 +492,9 @@ def _(p, quality):
             quality.compared(report),
             mo.hstack(
                 [
-                    quality.precision_recall(p.points("evaluate", "precision_recall"), yes="frauds"),
+                    quality.precision_recall(
+                        p.points("evaluate", "precision_recall"), yes="frauds"
+                    ),
                     quality.calibration(p.points("evaluate", "calibration"), "frauds"),
                 ],
                 widths="equal",

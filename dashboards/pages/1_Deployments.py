@@ -63,13 +63,14 @@ def live(paths: Paths, name: str) -> None:
     if look is not None:
         for alert in sorted(look.alerts, key=lambda alert: alert.severity):
             show_alert(alert)
-    if history is not None and (history.minutes or history.hours):
-        show_history(history, settings)
-    if look is not None:
-        left, right = st.columns(2)
-        show_budgets(left.container(border=True), look)
-        show_rollout(right.container(border=True), look, stand, judged, settings)
-        show_answers(left.container(border=True), right.container(border=True), look)
+    with st.container(key="figures"):
+        if history is not None and (history.minutes or history.hours):
+            show_history(history, settings)
+        if look is not None:
+            left, right = st.columns(2)
+            show_budgets(left.container(border=True), look)
+            show_rollout(right.container(border=True), look, stand, judged, settings)
+            show_answers(left.container(border=True), right.container(border=True), look)
     show_events(stand, paths, settings)
 
 
@@ -105,30 +106,32 @@ def show_state(look: Health | None, history: History | None, name: str) -> None:
 
 def show_now(look: Health | None, stand: Rollout) -> None:
     """One line of figures: what is served, how much it is asked, and how that goes."""
-    columns = st.columns(6)
-    champion, rival = stand.champion, stand.challenger
-    columns[0].metric("Champion", f"release {champion.release}" if champion else "none")
-    columns[1].metric("Challenger", f"release {rival.release}" if rival else "none")
-    if rival is not None:
-        columns[1].caption(how(rival))
-    recent = recent_of(look)
+    champion, rival, recent = stand.champion, stand.challenger, recent_of(look)
     requests = sum(entry.requests for entry in recent)
-    columns[2].metric("Requests, 5 minutes", f"{requests:,}")
-    columns[2].caption(f"{requests / 300:.1f} a second" if requests else "nobody asked")
     errors = sum(entry.errors for entry in recent)
     refused = sum(entry.refused for entry in recent)
-    columns[3].metric("Failed", f"{errors / requests:.2%}" if requests else "—")
-    columns[3].caption(f"{refused:,} refused: the client's fault" if refused else "none refused")
     first = next((entry for entry in recent if entry.alias == "champion"), None)
-    columns[4].metric("p95", milliseconds(first.p95_ms if first else None))
-    columns[4].caption(f"p50 {milliseconds(first.p50_ms if first else None)}")
+    p50, p95 = (first.p50_ms, first.p95_ms) if first else (None, None)
     left = [
         level.budget_left_fraction
         for level in (look.levels if look else ())
         if level.budget_left_fraction is not None
     ]
-    columns[5].metric("Error budget left", f"{max(min(left), 0):.0%}" if left else "—")
-    columns[5].caption("the smaller of two" if left else "no request of life yet")
+    figures = [
+        ("Champion", f"release {champion.release}" if champion else "none", "answers"),
+        ("Challenger", f"release {rival.release}" if rival else "none", how(rival)),
+        ("Requests, 5 minutes", f"{requests:,}", f"{requests / 300:.1f} a second"),
+        ("Failed", f"{errors / requests:.2%}" if requests else "—", f"{refused:,} refused"),
+        ("p95", milliseconds(p95), f"p50 {milliseconds(p50)}"),
+        (
+            "Error budget left",
+            f"{max(min(left), 0):.0%}" if left else "—",
+            "the smaller of two" if left else "no life yet",
+        ),
+    ]
+    with st.container(horizontal=True, gap="small"):
+        for word, value, more in figures:
+            st.metric(word, value, more, delta_color="off", delta_arrow="off", width=150)
 
 
 def recent_of(look: Health | None) -> list[Traffic]:
@@ -210,7 +213,8 @@ def show_rollout(
         text=f"{mark}{verdict.requests:,} of at least {least:,} requests: **{verdict.decision}**",
     )
     column.dataframe(side_by_side(look, judged), hide_index=True, key="sides")
-    with column.expander("Why"):
+    is_open = verdict.decision == "wait"
+    with column.expander("What is missing to a verdict" if is_open else "Why"):
         for reason in verdict.reasons:
             st.caption(plain(reason))
 
@@ -282,7 +286,8 @@ def show_events(stand: Rollout, paths: Paths, settings: Deploy) -> None:
     frame = pd.DataFrame(
         {
             "when": [
-                dt.datetime.fromisoformat(event.time).astimezone(zone_of()) for event in moves
+                dt.datetime.fromisoformat(event.time).astimezone(zone_of()).replace(tzinfo=None)
+                for event in moves
             ],
             "what": [what(event) for event in moves],
             "why": [event.reason or event.override or "" for event in moves],
@@ -313,8 +318,10 @@ def what(event) -> str:
 
 
 def how(event) -> str:
-    """How requests reach a challenger."""
-    traffic = event.traffic
+    """How requests reach a challenger, None: there is none."""
+    traffic = event.traffic if event else None
+    if event is None:
+        return "nobody challenges"
     if traffic is None:
         return "waits for traffic"
     sticky = f", by {plain(traffic.sticky)}" if traffic.sticky else ""

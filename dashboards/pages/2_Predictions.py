@@ -1,13 +1,12 @@
 """Every answer that was given: looked for, traced back to its causes, computed again."""
 
-import datetime as dt
 import math
 import re
 import time
 
 import pandas as pd
 import streamlit as st
-from shown import REHEARSAL, begin, milliseconds, told, zone_of
+from shown import REHEARSAL, begin, clock, local, milliseconds, told
 
 from workbench.core.errors import WorkbenchError
 from workbench.core.paths import Paths, find_paths
@@ -23,12 +22,18 @@ from workbench.storage.predictions.outcomes import Outcome, read_outcomes
 from workbench.storage.predictions.passport import Passport
 from workbench.storage.predictions.search import search
 
-SPANS = {"5 min": 300, "1 h": 3600, "1 day": 86_400, "1 week": 604_800, "all": math.inf}
+SPANS = {
+    "five minutes": 300,
+    "an hour": 3600,
+    "a day": 86_400,
+    "a week": 604_800,
+    "all of time": math.inf,
+}
 KINDS = {"all": None, "of life": False, "rehearsals": True}
 ALIASES = ("champion", "challenger", "shadow")
 SHOWN, LOOKED_THROUGH = 200, 2000
+# A moment after it was given an answer is on file: then the same search finds the same rows.
 SETTLED_S = 1.0
-"""A moment after it was given, an answer is on file: the same search then finds the same rows."""
 ANY = "any"
 
 
@@ -61,16 +66,14 @@ def find(paths: Paths, names: list[str]) -> str | None:
     """The search and its table; the id of the row that was chosen."""
     if "looked_s" not in st.session_state:
         look_again()
-    first = st.columns([2, 3, 2, 2], vertical_alignment="bottom")
+    first = st.columns(4)
     name = first[0].selectbox(
         "Pipeline", names, key="pipeline", on_change=look_again, bind="query-params"
     )
-    span = first[1].segmented_control(
-        "Within", list(SPANS), default="1 day", required=True, key="span", on_change=look_again
-    )
+    span = first[1].selectbox("Within", list(SPANS), index=2, key="span", on_change=look_again)
     kind = first[2].selectbox("Asked", list(KINDS), key="kind", on_change=look_again)
     alias = first[3].selectbox("Answered as", [ANY, *ALIASES], key="alias", on_change=look_again)
-    second = st.columns([2, 2, 2, 3, 1], vertical_alignment="bottom")
+    second = st.columns([2, 2, 2, 3, 2], vertical_alignment="bottom")
     numbers = sorted(releases(read_log(paths, name)), reverse=True)
     release = second[0].selectbox("Release", [ANY, *numbers], key="release", on_change=look_again)
     caller = second[1].text_input("Asked by (key)", key="caller", on_change=look_again)
@@ -81,8 +84,8 @@ def find(paths: Paths, names: list[str]) -> str | None:
             "Score", low, high, (low, high), 0.01, key="score", on_change=look_again
         )
     again = ":material/refresh:"
-    second[4].button("", icon=again, help="Look again", width="stretch", on_click=look_again)
-    chosen = SPANS[span or "1 day"]
+    second[4].button("Look again", icon=again, width="stretch", on_click=look_again)
+    chosen = SPANS[span]
     narrowed = (low, high) != (0.0, 1.0)
     found = search(
         paths,
@@ -121,7 +124,7 @@ def table(paths: Paths, found: list[Passport]) -> str | None:
     signatures = {one.digest: signature_of(paths, one.digest) for one in found}
     frame = pd.DataFrame(
         {
-            "given": [dt.datetime.fromtimestamp(one.time_s, zone_of()) for one in found],
+            "given": [local(one.time_s) for one in found],
             "decision": [decision_of(one, signatures[one.digest]) for one in found],
             "score": [score_of(one) for one in found],
             "release": [one.release for one in found],
@@ -171,7 +174,8 @@ def show_passport(paths: Paths, id: str) -> None:
     st.markdown(f"`{passport.id}` {' '.join(marks)}")
     if passport.notice:
         st.info(plain(passport.notice))
-    left, right = st.columns([3, 2], gap="large")
+    with st.container(key="figures"):
+        left, right = st.columns([3, 2], gap="large")
     show_inputs(left, passport)
     show_outputs(right, passport, signature)
     show_outcome(right, outcome_of(paths, id))
@@ -210,16 +214,16 @@ def show_inputs(column, passport: Passport) -> None:
 def show_outputs(column, passport: Passport, signature: Signature | None) -> None:
     """What was answered."""
     column.markdown("**Answered**")
-    metrics = column.columns(3)
+    left, right = column.columns(2)
     decision, score = decision_of(passport, signature), score_of(passport)
     if decision is not None:
-        metrics[0].metric("Decision", decision)
+        left.metric("Decision", decision)
     if score is not None:
-        metrics[1].metric("Score", f"{score:.3f}")
+        right.metric("Score", f"{score:.3f}")
         if signature is not None and signature.threshold is not None:
-            metrics[1].caption(f"yes from {signature.threshold:.3f}")
-    metrics[2].metric("Took", milliseconds(passport.latency_ms))
-    metrics[2].caption(f"asked by {plain(passport.caller)}")
+            right.caption(f"yes from {signature.threshold:.3f}")
+    took = milliseconds(passport.latency_ms)
+    column.caption(f"It took {took}. Asked by {plain(passport.caller)}.")
     if score is None and passport.logged == "full":
         outputs = {name: [shown(values)] for name, values in passport.outputs.items()}
         column.dataframe(pd.DataFrame(outputs), hide_index=True, key="outputs")
@@ -230,10 +234,9 @@ def show_outcome(column, outcome: Outcome | None) -> None:
     if outcome is None:
         column.caption("What turned out to be true is not known yet (`POST /feedback`).")
         return
-    told_at = dt.datetime.fromtimestamp(outcome.time_s, zone_of())
     column.markdown(
         f":blue-badge[:material/flag: outcome] It turned out to be "
-        f"**{plain(shown(outcome.outcome))}**, told at {told_at:%Y-%m-%d %H:%M:%S}."
+        f"**{plain(shown(outcome.outcome))}**, told at {clock(outcome.time_s)}."
     )
 
 
@@ -293,7 +296,10 @@ def decision_of(passport: Passport, signature: Signature | None) -> str | None:
 
 def shown(value: object) -> str:
     """A value as text, short: it may be an image, or someone's letter."""
-    text = "missing" if value is None else value if isinstance(value, str) else repr(value)
+    words = {None: "missing", True: "yes", False: "no"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 
