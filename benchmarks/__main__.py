@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "noop", "training", "clean", "job", "own", "quality")
+NAMES = ("startup", "noop", "training", "clean", "job", "own", "quality", "serving")
 
 
 def main(names: list[str]) -> None:

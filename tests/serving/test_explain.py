@@ -64,6 +64,7 @@ def test_a_prediction_is_explained_back_to_code_and_data(paths, answered):
     assert steps["notice"].startswith("A machine decided")
     assert steps["release"] == "fraud 3, champion at the time"
     assert steps["bundle"] == f"{target.digest} (verified)"
+    assert steps["signature"].startswith("signed by this checkout (key ")
     assert steps["commit"] == "abc123 with uncommitted changes"
     assert steps["data"] == "clean=d1, as of 2026-06-30"
     assert steps["training"] == "8.0 s, cpu 2,000 mWh (modelled)"

@@ -17,6 +17,7 @@ from workbench.storage.bundle import verify
 from workbench.storage.origin import Origin, read_origin
 from workbench.storage.predictions.passport import Passport
 from workbench.storage.predictions.reading import find_passport
+from workbench.storage.signature import signer
 
 Verdict = Literal[
     "equal",
@@ -38,13 +39,15 @@ class Explanation:
 
     problem: why the bundle is not what the passport names; "" when it was verified now.
     origin: where the bundle came from; None when the registry left no record beside it. share:
-    what the answer took of its server's second; None when no server measured it.
+    what the answer took of its server's second; None when no server measured it. signer: who
+    signed the bundle, as it was verified now; "" where it is gone.
     """
 
     passport: Passport
     problem: str
     origin: Origin | None
     share: Share | None = None
+    signer: str = ""
 
     @property
     def verified(self) -> bool:
@@ -72,6 +75,8 @@ class Explanation:
         yield "cost", self.share.sentence if self.share else "not known: no server measured it"
         yield "release", f"{passport.pipeline} {passport.release}, {passport.alias} at the time"
         yield "bundle", f"{passport.digest} ({self.problem or 'verified'})"
+        if self.signer:
+            yield "signature", self.signer
         yield "run", passport.run_id
         if origin is None:
             yield "origin", "not known: no record beside the bundle"
@@ -123,11 +128,13 @@ class Replay:
 def explain(paths: Paths, id: str) -> Explanation:
     """Walk back from prediction `id`; StateError when it is not on file."""
     passport = find_passport(paths, id)
+    problem = _problem(paths, passport.digest)
     return Explanation(
         passport,
-        _problem(paths, passport.digest),
+        problem,
         read_origin(paths.bundles, passport.digest),
         share_of(paths, passport),
+        "" if problem else signer(paths, passport.digest),
     )
 
 
