@@ -165,7 +165,7 @@ def test_the_dashboard_shows_in_a_browser(application: Checkout) -> None:
         page.locator(".js-plotly-plot").nth(1).wait_for()
         page.get_by_test_id("stDataFrame").wait_for()
         assert page.get_by_test_id("stException").count() == 0
-        assert page.get_by_text("Deploy").count() == 0
+        assert page.get_by_text("Deploy", exact=True).count() == 0
 
 
 # ---- the notebook

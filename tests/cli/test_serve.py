@@ -107,7 +107,8 @@ def test_serve_takes_a_free_port_answers_and_ends_with_ctrl_c(desk: Checkout) ->
 def test_serve_says_that_its_port_is_taken(desk: Checkout) -> None:
     server = desk.start(*CLI, "serve", "--port", "0")
     assert server.stdout is not None
-    port = server.stdout.readline().split(":")[-1].strip()
+    said = next(line for line in server.stdout if line.startswith("serving"))
+    port = said.rpartition(":")[2].strip()
     desk.workbench("serve", "--port", port).failed(f"Port {port}", "choose another port")
     # Only a server that has come so far ends in order; before, SIGTERM just ends the process.
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:

@@ -246,10 +246,11 @@ class App:
         service = self.service
         before = service.models
         service.models = await asyncio.to_thread(load_models, self.paths, before)
-        tell_loaded(before, service.models)
         for name, problem in service.models.problems.items():
             _logger.warning("%s: %s", name, problem)
-        if self.on_ready is not None:
+        if self.on_ready is None:
+            tell_loaded(before, service.models)
+        else:  # the first time a person is told in words
             self.on_ready(service.models)
             self.on_ready = None
         gc.collect()
