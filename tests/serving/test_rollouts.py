@@ -101,7 +101,8 @@ def test_a_bad_canary_leaves_by_itself_and_no_client_saw_an_error(
     assert (found.what, found.release) == ("withdrawn", 2)
     assert word in found.reason
     assert not load.wrong
-    assert found.requests < 300
+    # Judged about once a second; a fast machine asks some hundred times within one.
+    assert found.requests < 3000
     taken = history.rolled_back(read_log(paths, "fraud"), digests[1])
     assert taken is not None
     assert taken.reason == found.reason
