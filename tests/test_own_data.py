@@ -281,7 +281,7 @@ BAD: dict[str, tuple[Callable[[Path], str], tuple[str, ...], tuple[str, ...]]] =
     ),
     "an open quote": (_text(f'a,b,answer\n{LINES}\n"1,2,3\n4,5,6\n'), (), ("quote", "not closed")),
     "a renamed target": (_rows(GOOD), ("--target", "answr"), ("'answr'", "Did you mean 'answer'?")),
-    "a target unlike all": (_rows(GOOD), ("--target", "zzz"), ("'zzz'", "'answer'", "name one of its columns")),
+    "a target unlike all": (_rows(GOOD), ("--target", "zzz"), ("'zzz'", "'answer'", "name one of")),
     "a target without values": (_rows(_with(answer="")), (), ("'answer'", "no value in any row")),
     "a target of one class": (_rows(_with(answer="yes")), (), ("'yes' in all 40 rows",)),
     "a target of dates": (
