@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests import browser
-from tests.checkout import REPOSITORY, Checkout, copied, new_checkout, once
+from tests.checkout import REPOSITORY, Checkout, copied, new_checkout
 from tests.servers import free_port
-from tests.test_pages import furnish, opened
+from tests.test_pages import furnish, opened, released_application
 from workbench.core.errors import MissingError
 from workbench.core.files import digest_folder
 from workbench.notebook.playground import playground
@@ -25,12 +25,7 @@ NOTEBOOK = "notebooks/deploy_and_watch.py"
 @pytest.fixture(scope="session")
 def released(shared: Path) -> Checkout:
     """The checkout of the pages, where the fraud pipeline went to a release; only to be copied."""
-
-    def work(made: Checkout) -> None:
-        furnish(made)
-        made.workbench("repro", "fraud").ok()
-
-    return once(shared / "application", work)
+    return released_application(shared)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests import browser
-from tests.checkout import REPOSITORY, Checkout, copied, new_checkout, once
+from tests.checkout import REPOSITORY, Checkout, copied, new_checkout
 from tests.servers import free_port
-from tests.test_pages import furnish, opened
+from tests.test_pages import furnish, opened, released_application
 from workbench.core.files import digest_folder
 from workbench.core.params import read_params
 from workbench.notebook.pipeline import Pipeline
@@ -27,12 +27,7 @@ JUPYTER = "notebooks/coming_from_jupyter.ipynb"
 @pytest.fixture(scope="session")
 def toured(shared: Path) -> Checkout:
     """The checkout of the pages, where the fraud pipeline went to a release; only to be copied."""
-
-    def work(made: Checkout) -> None:
-        furnish(made)
-        made.workbench("repro", "fraud").ok()
-
-    return once(shared / "application", work)
+    return released_application(shared)
 
 
 def add_notebooks(checkout: Checkout) -> None:

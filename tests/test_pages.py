@@ -46,6 +46,11 @@ def furnish(checkout: Checkout) -> None:
 @pytest.fixture(scope="session")
 def application(shared: Path) -> Checkout:
     """A checkout in which the fraud pipeline went to a release; only to be looked at."""
+    return released_application(shared)
+
+
+def released_application(shared: Path) -> Checkout:
+    """That checkout, made once for all test processes and files."""
 
     def work(made: Checkout) -> None:
         furnish(made)

@@ -109,3 +109,22 @@ def test_a_client_that_goes_away_leaves_the_others_their_answers(model, batcher)
 
     assert asyncio.run(talk())["score"].shape == (1,)
     assert batcher.waiting_rows == 0
+
+
+def test_rows_of_clients_that_went_away_never_fill_the_queue_of_those_who_stay(model, batcher):
+    """Somebody always waits, so the queue is never begun anew."""
+
+    async def talk():
+        staying = [asyncio.create_task(batcher.run(model, {"amount": [0.0]}, 1))]
+        for number in range(1, 20):
+            gone = asyncio.create_task(batcher.run(model, {"amount": [1.0] * 5}, 5))
+            staying.append(asyncio.create_task(batcher.run(model, {"amount": [float(number)]}, 1)))
+            await asyncio.sleep(0)  # all wait
+            gone.cancel()
+            queue = batcher._queues[model.bundle]
+            held = asyncio.create_task(batcher.run(model, {"amount": [2.0]}, 1))
+            await asyncio.gather(*staying)
+            await held
+            assert queue.rows == 0
+
+    asyncio.run(talk())

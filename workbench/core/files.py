@@ -8,9 +8,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+
+from workbench.core.errors import StateError
+
+T = TypeVar("T")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -53,6 +57,19 @@ def _plain(value: Any) -> Any:
 def read_json(path: Path, kind: Any = Any) -> Any:
     """Read JSON as `kind` (a record type); msgspec says where it does not fit."""
     return msgspec.json.decode(path.read_bytes(), type=kind)
+
+
+def read_kept(path: Path, kind: type[T], problem: str, *, kept: str, fix: str) -> T | None:
+    """Read JSON of this checkout's state; None when there is none.
+
+    StateError with `problem` and the reason when it is damaged.
+    """
+    try:
+        return read_json(path, kind)
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise StateError(f"{problem} cannot be read: {error}.", kept=kept, fix=fix) from None
 
 
 @contextlib.contextmanager

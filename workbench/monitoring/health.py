@@ -10,10 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
-from workbench.core.errors import StateError
-from workbench.core.files import read_json
+from workbench.core.files import read_kept
 from workbench.core.paths import Paths
 from workbench.core.records import VERSION
 from workbench.monitoring.alerts import Alert
@@ -212,13 +209,10 @@ def _quantiles(sums: Tally) -> tuple[float | None, float | None, float | None]:
 
 
 def _read(path: Path, kind: type[_T]) -> _T | None:
-    try:
-        return read_json(path, kind)
-    except FileNotFoundError:
-        return None
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise StateError(
-            f"{path.name} cannot be read: {error}.",
-            kept="all that it was made from",
-            fix="remove it; the next look writes it again",
-        ) from None
+    return read_kept(
+        path,
+        kind,
+        path.name,
+        kept="all that it was made from",
+        fix="remove it; the next look writes it again",
+    )

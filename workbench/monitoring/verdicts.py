@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from workbench.core.errors import StateError
-from workbench.core.files import read_json
+from workbench.core.files import read_kept
 from workbench.core.paths import Paths
 from workbench.core.records import VERSION
 from workbench.monitoring.evidence import Verdict
@@ -42,13 +39,10 @@ def standing_path(paths: Paths, pipeline: str) -> Path:
 def read_standing(paths: Paths, pipeline: str) -> Standing | None:
     """The last look; None before the first."""
     path = standing_path(paths, pipeline)
-    try:
-        return read_json(path, Standing)
-    except FileNotFoundError:
-        return None
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise StateError(
-            f"{path.name} cannot be read: {error}.",
-            kept="the rollout itself",
-            fix="`workbench monitor` writes it again",
-        ) from None
+    return read_kept(
+        path,
+        Standing,
+        path.name,
+        kept="the rollout itself",
+        fix="`workbench monitor` writes it again",
+    )

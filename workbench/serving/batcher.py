@@ -98,11 +98,12 @@ class Batcher:
     def _flush(self, queue: _Queue) -> None:
         """Answer what waits, as much at once as memory allows."""
         queue.planned = False
-        calls = _together(queue)
-        if not calls:
-            self._queues.pop(queue.model.bundle, None)  # its model may be gone by now
+        taken = _together(queue)
+        rows = sum(call.rows for call in taken)
+        calls = [call for call in taken if not call.answer.cancelled()]
+        if not calls:  # their clients have gone
+            self._next(queue, rows)
             return
-        rows = sum(call.rows for call in calls)
         self.batches += 1
         self.calls += len(calls)
         if self.on_batch is not None:
@@ -162,7 +163,7 @@ def _together(queue: _Queue) -> list[Call]:
             break
         taken, rows = taken + 1, rows + call.rows
     calls, queue.calls = queue.calls[:taken], queue.calls[taken:]
-    return [call for call in calls if not call.answer.cancelled()] or calls
+    return calls
 
 
 def _give(calls: Sequence[Call], answers: Sequence[Outputs | Exception]) -> None:

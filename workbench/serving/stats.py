@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from workbench.core.files import write_bytes
 from workbench.execution.lock import is_alive
 from workbench.metering.probe import PROCESS_TREE, open_probe
 from workbench.metering.sources import CpuModel, MemoryModel
@@ -161,7 +160,10 @@ class Stats:
         try:
             append_windows(self.folder, windows)
             own = [Total(key, counts) for key, counts in self.totals.items()]
-            write_bytes(self.folder / f"totals-{os.getpid()}.json", msgspec.json.encode(own))
+            # No fsync: it stops the event loop for tens of milliseconds, and totals die with it.
+            aside = self.folder / f".totals-{os.getpid()}.part"
+            aside.write_bytes(msgspec.json.encode(own))
+            aside.replace(self.folder / f"totals-{os.getpid()}.json")
             self.trouble = ""
         except OSError as error:
             self.trouble = f"what was served cannot be written to {self.folder}: {error.strerror}"

@@ -10,10 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from workbench.core.errors import StateError
-from workbench.core.files import read_json, write_json
+from workbench.core.files import read_kept, write_json
 from workbench.core.records import Commit, Window
 
 
@@ -48,14 +45,10 @@ def write_origin(bundles: Path, origin: Origin) -> None:
 
 def read_origin(bundles: Path, digest: str) -> Origin | None:
     """Read a bundle's origin; None when none was written, StateError when it is damaged."""
-    path = bundles / f"{digest}.json"
-    try:
-        return read_json(path, Origin)
-    except FileNotFoundError:
-        return None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise StateError(
-            f"The origin of bundle {digest[:12]} cannot be read: {error}.",
-            kept="the bundle and its passports",
-            fix="run `workbench release` to write it again",
-        ) from None
+    return read_kept(
+        bundles / f"{digest}.json",
+        Origin,
+        f"The origin of bundle {digest[:12]}",
+        kept="the bundle and its passports",
+        fix="run `workbench release` to write it again",
+    )

@@ -11,10 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
-from workbench.core.errors import StateError
-from workbench.core.files import read_json, write_json
+from workbench.core.files import read_kept, write_json
 from workbench.core.records import VERSION, Role
 
 REFERENCE = "reference.json"
@@ -73,13 +70,10 @@ def write_reference(bundles: Path, reference: Reference) -> None:
 
 def read_reference(bundles: Path, digest: str) -> Reference | None:
     """Read a bundle's reference; None when none was written, StateError when it is damaged."""
-    try:
-        return read_json(reference_path(bundles, digest), Reference)
-    except FileNotFoundError:
-        return None
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise StateError(
-            f"The reference of bundle {digest[:12]} cannot be read: {error}.",
-            kept="the bundle and all that it answered",
-            fix="remove that file, then run `workbench release` where its data are",
-        ) from None
+    return read_kept(
+        reference_path(bundles, digest),
+        Reference,
+        f"The reference of bundle {digest[:12]}",
+        kept="the bundle and all that it answered",
+        fix="remove that file, then run `workbench release` where its data are",
+    )

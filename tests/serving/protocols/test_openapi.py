@@ -52,14 +52,21 @@ def test_fields_say_what_training_saw(document):
     assert body["application/json"]["example"]["amount"] == 20.5
 
 
+def outcome(server) -> dict:
+    said = server.client.post("/predict/fraud", json={"amount": 1}).json()
+    return {"id": said["id"], "outcome": True}
+
+
 def test_every_example_fits_its_schema_and_is_answered(server, document):
     asked = 0
     for path, method, operation in operations(document):
         if "requestBody" not in operation:
             continue
         body = operation["requestBody"]["content"]["application/json"]
-        Draft202012Validator(body["schema"]).validate(body["example"])
-        reply = server.client.request(method, path, json=body["example"])
+        # Of an outcome there is no example that holds everywhere: it names an answer.
+        example = outcome(server) if path == "/feedback" else body["example"]
+        Draft202012Validator(body["schema"]).validate(example)
+        reply = server.client.request(method, path, json=example)
         assert reply.status_code == 200, (path, reply.text)
         asked += 1
     assert asked >= 3 * len(NAMES)

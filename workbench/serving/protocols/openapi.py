@@ -245,5 +245,18 @@ def _of_server() -> dict[str, Any]:
     } | {
         "/v2/repository/index": schemas.operation(
             "index", "Every released pipeline and its state.", {"type": "array"}
-        )
+        ),
+        "/feedback": schemas.operation(
+            "feedback",
+            "What turned out to be true of an answer, by its id; or a list of such.",
+            schemas.ref("Any"),
+            body=schemas.body(
+                {
+                    "type": "object",
+                    "required": ["id", "outcome"],
+                    "additionalProperties": False,
+                    "properties": {"id": {"type": "string"}, "outcome": {}},
+                }
+            ),
+        ),
     }
