@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import time
@@ -56,6 +55,8 @@ def traffic(
     json: Json = False,
 ) -> None:
     """Send held-out rows to the running server, marked as a rehearsal everywhere."""
+    import asyncio  # a tenth of what `workbench --help` takes
+
     from workbench.stages.rehearsal import Rehearsal, Tally, check_server, prepare
 
     if not url.startswith(("http://", "https://")):
@@ -82,6 +83,8 @@ def traffic(
 
 async def _shown(plan: Rehearsal, stock: Stock, tally: Tally, *, quiet: bool) -> None:
     """Rehearse; Ctrl-C ends it as its time would. A terminal shows figures as they come."""
+    import asyncio
+
     from rich.live import Live
 
     from workbench.stages.rehearsal import rehearse
